@@ -1,0 +1,71 @@
+"""The contracts of a context: which record types travel, under which Avro name, in which part."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from foldlog.core.meta import Meta
+from foldlog.core.record import Record
+from foldlog.core.topology import Topology
+
+Part = Literal["command", "event", "state", "row", "process"]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One record type on the wire: `name` is its Avro full name, `context.owner.Record`.
+
+    The Avro schema of an event ends with the engine's field `meta` (foldlog.Meta), that of a process (a saga's
+    state) with `process` (foldlog.Process).
+    """
+
+    record: type[Record]
+    context: str
+    owner: str
+    part: Part
+
+    @property
+    def namespace(self) -> str:
+        """The Avro namespace, `context.owner`."""
+        return f"{self.context}.{self.owner}"
+
+    @property
+    def name(self) -> str:
+        """The Avro full name."""
+        return f"{self.namespace}.{self.record.__name__}"
+
+    @property
+    def envelope(self) -> tuple[str, type[Record]] | None:
+        """The engine's last field of the schema: its name and type."""
+        match self.part:
+            case "event":
+                return "meta", Meta
+            case "process":
+                return "process", Process
+            case "command" | "state" | "row":
+                return None
+
+
+class Process(Record):
+    """What the engine keeps beside a saga's state: how many steps it took and whether it has ended."""
+
+    steps: int
+    ended: bool
+
+
+def contracts(topology: Topology) -> tuple[Contract, ...]:
+    """Every contract of a context, in the order of its processors."""
+    return tuple(_contracts(topology))
+
+
+def _contracts(topology: Topology) -> Iterator[Contract]:
+    context = topology.name
+    for decider in topology.deciders:
+        yield from (Contract(kind, context, decider.name, "command") for kind in decider.commands)
+        yield from (Contract(kind, context, decider.name, "event") for kind in decider.events)
+        yield Contract(decider.state, context, decider.name, "state")
+    for saga in topology.sagas:
+        yield from (Contract(kind, context, saga.name, "command") for kind in saga.commands)
+        yield Contract(saga.state, context, saga.name, "process")
+    for view in topology.views:
+        yield Contract(view.row, context, view.name, "row")

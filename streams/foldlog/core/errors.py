@@ -1,0 +1,65 @@
+"""The one tree of foldlog's errors.
+
+FoldlogError
+├── TopologyError        a context is declared in a way that cannot run
+├── Rejected             a command that makes no sense; becomes the reply, never an event
+├── ConfigError          a setting, argument or file is wrong; the message says which and what to do
+├── ClusterError         Kafka or the registry cannot be started, found or stopped
+├── ContractError        a schema is missing, stale, incompatible or unknown
+│   ├── DecodeError      bytes that are not what their schema says
+│   └── EncodeError      a value that its schema cannot hold (never rounded, never cut)
+└── EngineError          the engine cannot go on without breaking its promise
+    ├── StateError       a store or its log is not what the group's offsets say
+    └── AbortError       this batch's transaction must be aborted and read again
+        └── TaintError   … and its producer thrown away, because the broker's answer is not known
+
+Infrastructure errors end in `Error`. A refusal that others must react to is an event, not an exception.
+"""
+
+
+class FoldlogError(Exception):
+    """Base of every error that foldlog raises on purpose."""
+
+
+class TopologyError(FoldlogError):
+    """A context is declared in a way that cannot run."""
+
+
+class Rejected(FoldlogError):  # noqa: N818 — a domain word, not an infrastructure error
+    """A command makes no sense in this state; the reason becomes the reply."""
+
+
+class ConfigError(FoldlogError):
+    """A setting, argument or file is wrong; the message names it and says what to do."""
+
+
+class ClusterError(FoldlogError):
+    """Kafka or the registry cannot be started, found or stopped."""
+
+
+class ContractError(FoldlogError):
+    """A schema is missing, stale, incompatible or unknown."""
+
+
+class DecodeError(ContractError):
+    """Bytes are not what their schema says."""
+
+
+class EncodeError(ContractError):
+    """A value does not fit its schema; it is refused, never rounded."""
+
+
+class EngineError(FoldlogError):
+    """The engine cannot go on without breaking its promise."""
+
+
+class StateError(EngineError):
+    """A store or its log is not what the group's offsets say."""
+
+
+class AbortError(EngineError):
+    """This batch's transaction must be aborted and its records read again."""
+
+
+class TaintError(AbortError):
+    """The outcome of a transaction is not known: its producer must not be used again."""

@@ -1,0 +1,31 @@
+"""Folds over deciders, views and sagas, whether or not their functions ask for Meta."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from foldlog.core import signatures
+from foldlog.core.decider import Decider
+from foldlog.core.meta import Meta
+from foldlog.core.record import Record
+from foldlog.core.saga import Saga
+from foldlog.core.view import View
+
+Three = Callable[[Any, Any, Meta], Any]
+
+
+def with_meta(function: Callable[..., Any]) -> Three:
+    """The function as one of three parameters; one that does not ask for Meta never sees it."""
+    if signatures.wants_meta(function):
+        return function
+    return lambda first, second, _: function(first, second)
+
+
+def fold(
+    of: Decider[Any, Any, Any] | View[Any, Any] | Saga[Any, Any, Any], events: Iterable[tuple[Record, Meta]]
+) -> Any:
+    """The state or row after these events of one key; None where a view deleted the row."""
+    evolve = with_meta(of.evolve)
+    state: Any = of.initial
+    for event, meta in events:
+        state = evolve(of.initial if state is None else state, event, meta)
+    return state

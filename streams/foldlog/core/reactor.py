@@ -1,0 +1,48 @@
+"""The reactor: an asynchronous side effect that follows an event."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic, Protocol, TypeVar
+
+from foldlog.core import signatures
+from foldlog.core.decider import Decider
+from foldlog.core.meta import Meta
+from foldlog.core.record import Record
+from foldlog.core.view import Source, sources_of
+
+E = TypeVar("E", bound=Record)
+
+
+class Message(Record):
+    """What a reactor asks to have sent: to whom, about what, and the key that makes a repetition harmless."""
+
+    to: str
+    subject: str
+    body: str
+    idempotency_key: str
+
+
+class Sender(Protocol):
+    """Delivers a message to the outside; injected, so that a reactor names no transport."""
+
+    async def __call__(self, message: Message) -> None: ...
+
+
+@dataclass(frozen=True)
+class Reactor(Generic[E]):
+    """A side effect: at least once, in the order of each aggregate, `meta.event_id` as idempotency key."""
+
+    name: str
+    source: Source
+    handle: Callable[[E, Meta, Sender], Awaitable[None]]
+
+    @property
+    def sources(self) -> tuple[Decider[Any, Any, Any], ...]:
+        """The deciders whose events the reactor hears."""
+        return sources_of(self.source)
+
+    @cached_property
+    def events(self) -> tuple[type[Record], ...]:
+        """The event types that `handle` accepts; others of the source pass by."""
+        return signatures.accepted(self.handle, 0)

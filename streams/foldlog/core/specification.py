@@ -1,0 +1,72 @@
+"""Specifications: given what has happened, when this comes, then that follows. No broker, no thread, no clock."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from foldlog.core.decider import Decider
+from foldlog.core.errors import Rejected
+from foldlog.core.folding import fold as fold_with_meta
+from foldlog.core.folding import with_meta
+from foldlog.core.meta import Meta
+from foldlog.core.record import Record
+from foldlog.core.saga import Saga
+from foldlog.core.view import View
+
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+Subject = Decider[Any, Any, Any] | Saga[Any, Any, Any] | View[Any, Any]
+
+
+def meta_of(version: int, aggregate: str = "test") -> Meta:
+    """The Meta that a specification hands to the functions that ask for it."""
+    return Meta(f"{aggregate}@{version}", aggregate, version, EPOCH, "test", "test")
+
+
+def fold(subject: Subject, *events: Record) -> Any:
+    """The state or row after these events."""
+    return fold_with_meta(subject, ((event, meta_of(n)) for n, event in enumerate(events, 1)))
+
+
+@dataclass(frozen=True)
+class Given:
+    """What has happened so far."""
+
+    subject: Decider[Any, Any, Any] | Saga[Any, Any, Any]
+    history: tuple[Record, ...]
+
+    def when(self, message: Record) -> "When":
+        """Hands a command to the decider, or a step to the saga."""
+        state, meta = fold(self.subject, *self.history), meta_of(len(self.history))
+        try:
+            match self.subject:
+                case Decider(decide=decide):
+                    return When(tuple(with_meta(decide)(message, state, meta)))
+                case Saga(react=react):
+                    return When(tuple(with_meta(react)(state, message, meta)))
+        except Rejected as rejected:
+            return When(rejected=rejected)
+
+
+@dataclass(frozen=True)
+class When:
+    """What came of it."""
+
+    outcome: Sequence[Record] = ()
+    rejected: Rejected | None = field(default=None)
+
+    def then(self, *expected: Record) -> None:
+        """Exactly these events or commands follow, in this order; none where nothing is given."""
+        if self.rejected is not None:
+            raise AssertionError(f"rejected: {self.rejected}") from self.rejected
+        assert tuple(self.outcome) == expected, f"\n  expected {expected}\n  but got  {tuple(self.outcome)}"
+
+    def then_rejected(self, reason: str = "") -> None:
+        """The command is rejected, with a reason that contains this text."""
+        assert self.rejected is not None, f"not rejected; got {tuple(self.outcome)}"
+        assert reason in str(self.rejected), f"`{reason}` is not in `{self.rejected}`"
+
+
+def given(subject: Decider[Any, Any, Any] | Saga[Any, Any, Any], *history: Record) -> Given:
+    """Starts a specification from the events (or steps) so far."""
+    return Given(subject, history)

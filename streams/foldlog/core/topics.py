@@ -1,0 +1,93 @@
+"""The topics of a context, with their whole configuration: the one place where a topic is named."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from foldlog.core.topology import Topology
+
+DAY_MS = 24 * 3600 * 1000
+
+# A log is compacted only to drop a rewritten or erased version: rarely, late, and in segments whose keys
+# fit the cleaner's map.
+LOG = {
+    "cleanup.policy": "compact",
+    "min.cleanable.dirty.ratio": "0.95",
+    "min.compaction.lag.ms": str(7 * DAY_MS),
+    "segment.bytes": str(256 << 20),
+}
+TABLE = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.5", "segment.bytes": str(64 << 20)}
+COMMANDS = {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS)}
+# An inbox is emptied by the engine behind the committed offset, never by time.
+INBOX = {"cleanup.policy": "delete", "retention.ms": "-1"}
+REPLIES = {"cleanup.policy": "delete", "retention.ms": str(DAY_MS)}
+# Above its sources' default of 1 MiB: a dead letter carries the whole record and says why.
+DEAD_LETTERS = {"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": str(2 << 20)}
+
+MAX_MESSAGE_BYTES = 1 << 20
+COMMON = {"compression.type": "producer", "max.message.bytes": str(MAX_MESSAGE_BYTES)}
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as it must be: name, partitions and configuration."""
+
+    name: str
+    partitions: int
+    config: dict[str, str] = field(default_factory=dict)
+
+
+def commands(context: str, processor: str) -> str:
+    """The topic of a decider's or saga's commands."""
+    return f"{context}.{processor}.commands"
+
+
+def events(context: str, decider: str) -> str:
+    """The event log of a decider."""
+    return f"{context}.{decider}.events"
+
+
+def table(context: str, processor: str) -> str:
+    """The compacted topic of a view's rows or a saga's state."""
+    return f"{context}.{processor}"
+
+
+def rekeyed(context: str, view: str) -> str:
+    """The events of a view, moved to their row's partition."""
+    return f"{context}.{view}.rekeyed"
+
+
+def inbox(context: str, saga: str) -> str:
+    """The steps of a saga, moved to its id's partition."""
+    return f"{context}.{saga}.inbox"
+
+
+def replies(context: str) -> str:
+    """The outcomes of commands whose senders asked for one."""
+    return f"{context}.replies"
+
+
+def dead_letters(context: str) -> str:
+    """The records that could not be handled, with cause and place."""
+    return f"{context}.dead-letters"
+
+
+def topics(topology: Topology) -> tuple[Topic, ...]:
+    """Every topic of a context."""
+    return tuple(Topic(name, count, {**COMMON, **config}) for name, count, config in _topics(topology))
+
+
+def _topics(topology: Topology) -> Iterator[tuple[str, int, dict[str, str]]]:
+    context, count = topology.name, topology.partitions
+    for decider in topology.deciders:
+        yield commands(context, decider.name), count, COMMANDS
+        yield events(context, decider.name), count, LOG
+    for saga in topology.sagas:
+        if saga.commands:
+            yield commands(context, saga.name), count, COMMANDS
+        yield inbox(context, saga.name), count, INBOX
+        yield table(context, saga.name), count, TABLE
+    for view in topology.views:
+        yield rekeyed(context, view.name), count, INBOX
+        yield table(context, view.name), count, TABLE
+    yield replies(context), count, REPLIES
+    yield dead_letters(context), 1, DEAD_LETTERS

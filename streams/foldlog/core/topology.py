@@ -1,0 +1,124 @@
+"""The topology: one bounded context as a value, checked when it is made."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from foldlog.core.decider import Decider
+from foldlog.core.errors import TopologyError
+from foldlog.core.reactor import Reactor
+from foldlog.core.record import Record
+from foldlog.core.saga import Saga
+from foldlog.core.view import View
+
+Processor = Decider[Any, Any, Any] | View[Any, Any] | Saga[Any, Any, Any] | Reactor[Any]
+
+RESERVED = frozenset({"commands", "dead-letters", "events", "inbox", "parked", "rekeyed", "replies", "snapshots"})
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Topology:
+    """A bounded context: its name and its processors; feeds run, describe, topics and schemas.
+
+    `partitions` is the number of partitions of every keyed topic; a log's count is fixed once it is written.
+    Raises TopologyError where names collide, a command has no decider or a source is of another context.
+    """
+
+    name: str
+    deciders: tuple[Decider[Any, Any, Any], ...] = ()
+    views: tuple[View[Any, Any], ...] = ()
+    sagas: tuple[Saga[Any, Any, Any], ...] = ()
+    reactors: tuple[Reactor[Any], ...] = ()
+    partitions: int = 4
+
+    def __post_init__(self) -> None:
+        _check_names(self)
+        _check_types(self)
+        _check_sources(self)
+        _check_routes(self)
+
+    @property
+    def processors(self) -> tuple[Processor, ...]:
+        """Every processor, deciders first."""
+        return (*self.deciders, *self.sagas, *self.views, *self.reactors)
+
+    @cached_property
+    def deciders_by_command(self) -> dict[type[Record], Decider[Any, Any, Any]]:
+        """The one decider that accepts each command type."""
+        return {kind: decider for decider in self.deciders for kind in decider.commands}
+
+    def processor(self, name: str) -> Processor:
+        """The processor of that name; TopologyError lists the names where there is none."""
+        for processor in self.processors:
+            if processor.name == name:
+                return processor
+        known = ", ".join(processor.name for processor in self.processors)
+        raise TopologyError(f"{self.name} has no processor `{name}`; it has {known}")
+
+
+def _check_names(topology: Topology) -> None:
+    names = [topology.name, *(processor.name for processor in topology.processors)]
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise TopologyError(f"name `{name}`: use lower case letters, digits and _, a letter first")
+        if name in RESERVED:
+            raise TopologyError(f"name `{name}` is reserved for the engine's topics")
+    for name, count in Counter(names[1:]).items():
+        if count > 1:
+            raise TopologyError(f"{topology.name}: {count} processors are called `{name}`; names are unique")
+    if topology.partitions < 1:
+        raise TopologyError(f"{topology.name}: partitions must be at least 1, not {topology.partitions}")
+
+
+def _roles(topology: Topology) -> Iterator[tuple[type[Record], str]]:
+    for decider in topology.deciders:
+        yield from ((kind, f"command of {decider.name}") for kind in decider.commands)
+        yield from ((kind, f"event of {decider.name}") for kind in decider.events)
+        yield decider.state, f"state of {decider.name}"
+    for view in topology.views:
+        yield view.row, f"row of {view.name}"
+    for saga in topology.sagas:
+        yield from ((kind, f"command of {saga.name}") for kind in saga.commands)
+        yield saga.state, f"state of {saga.name}"
+
+
+def _check_types(topology: Topology) -> None:
+    """A type plays one part only, and a command never inherits from an event: `case Post()` would take both."""
+    roles: dict[type[Record], str] = {}
+    for kind, role in _roles(topology):
+        if kind in roles:
+            raise TopologyError(f"{kind.__name__} is {roles[kind]} and {role}; a type plays one part only")
+        roles[kind] = role
+    for kind, role in roles.items():
+        parent = next((base for base in kind.__mro__[1:] if base in roles), None)
+        if parent is not None:
+            raise TopologyError(
+                f"{kind.__name__} ({role}) inherits from {parent.__name__} ({roles[parent]}): "
+                f"`case {parent.__name__}()` would match both; let them share a base instead"
+            )
+
+
+def _check_sources(topology: Topology) -> None:
+    readers: tuple[View[Any, Any] | Saga[Any, Any, Any] | Reactor[Any], ...]
+    readers = (*topology.views, *topology.sagas, *topology.reactors)
+    for reader in readers:
+        for source in reader.sources:
+            if source not in topology.deciders:
+                raise TopologyError(f"{reader.name}: source `{source.name}` is not a decider of {topology.name}")
+        known = {kind for source in reader.sources for kind in source.events}
+        for kind in () if isinstance(reader, Saga) else reader.events:
+            if kind not in known:
+                raise TopologyError(f"{reader.name}: no source of it writes {kind.__name__}")
+
+
+def _check_routes(topology: Topology) -> None:
+    for saga in topology.sagas:
+        for kind in saga.sends:
+            if kind not in topology.deciders_by_command:
+                raise TopologyError(
+                    f"{saga.name} sends {kind.__name__}, which no decider of {topology.name} accepts"
+                )

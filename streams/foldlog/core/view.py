@@ -1,0 +1,51 @@
+"""The view: rows folded from events."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from foldlog.core import signatures
+from foldlog.core.decider import Decider
+from foldlog.core.meta import Meta
+from foldlog.core.record import Record
+
+E = TypeVar("E", bound=Record)
+Row = TypeVar("Row", bound=Record)
+Source = Decider[Any, Any, Any] | tuple[Decider[Any, Any, Any], ...]
+
+
+def sources_of(source: Source) -> tuple[Decider[Any, Any, Any], ...]:
+    """The deciders of one source or of several, always as a tuple."""
+    return source if isinstance(source, tuple) else (source,)
+
+
+@dataclass(frozen=True)
+class View(Generic[E, Row]):
+    """A materialized view: one row a key, folded from the events of its sources.
+
+    `key` names the row that an event belongs to, None where the view does not want the event.
+    `evolve` returns the new row, or None to delete it; it may take `Meta` as a third parameter.
+    A view over several sources must not depend on the order in which their events arrive.
+    """
+
+    name: str
+    source: Source
+    initial: Row
+    key: Callable[[E], str | None]
+    evolve: Callable[[Row, E], Row | None] | Callable[[Row, E, Meta], Row | None]
+
+    @property
+    def sources(self) -> tuple[Decider[Any, Any, Any], ...]:
+        """The deciders whose events the view reads."""
+        return sources_of(self.source)
+
+    @cached_property
+    def events(self) -> tuple[type[Record], ...]:
+        """The event types that `evolve` accepts; others of the source pass by."""
+        return signatures.accepted(self.evolve, 1)
+
+    @property
+    def row(self) -> type[Record]:
+        """The type of a row."""
+        return type(self.initial)
