@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
 import msgspec
-from msgspec import field as field
+from msgspec import field
 
 R = TypeVar("R", bound="Record")
 
