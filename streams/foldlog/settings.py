@@ -13,28 +13,36 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FOLDLOG_", extra="ignore")
 
-    bootstrap: str | None = Field(None, description="Kafka's host:port[,…]; unset: the cluster of `foldlog up`")
-    registry: str | None = Field(None, description="the schema registry's URL")
-    home: Path = Field(Path(".foldlog"), description="data directory of the embedded cluster and the workers")
+    bootstrap: str | None = Field(
+        default=None, description="Kafka's host:port[,…]; unset: the cluster of `foldlog up`"
+    )
+    registry: str | None = Field(default=None, description="the schema registry's URL")
+    home: Path = Field(
+        default=Path(".foldlog"), description="data directory of the embedded cluster and the workers"
+    )
     instance: str | None = Field(
-        None, pattern=r"^[A-Za-z0-9._-]{1,100}$", description="this process's stable name; default: a free slot"
+        default=None,
+        pattern=r"^[A-Za-z0-9._-]{1,100}$",
+        description="this process's stable name; default: a free slot",
     )
-    batch_records: int = Field(1000, ge=1, le=100_000, description="most records in one transaction")
-    batch_ms: int = Field(50, ge=1, le=10_000, description="longest wait for a batch to fill, in ms")
-    cache_records: int = Field(100_000, ge=0, description="decoded states kept in memory per partition")
+    batch_records: int = Field(default=1000, ge=1, le=100_000, description="most records in one transaction")
+    batch_ms: int = Field(default=50, ge=1, le=10_000, description="longest wait for a batch to fill, in ms")
+    cache_records: int = Field(default=100_000, ge=0, description="decoded states kept in memory per partition")
     compression: str = Field(
-        "lz4", pattern=r"^(none|gzip|snappy|lz4|zstd)$", description="codec of what is produced"
+        default="lz4", pattern=r"^(none|gzip|snappy|lz4|zstd)$", description="codec of what is produced"
     )
-    session_timeout_ms: int = Field(10_000, ge=1000, description="a silent worker loses its partitions after this")
+    session_timeout_ms: int = Field(
+        default=10_000, ge=1000, description="a silent worker loses its partitions after this"
+    )
     transaction_timeout_ms: int = Field(
-        15_000, ge=1000, description="a silent worker's transaction ends after this"
+        default=15_000, ge=1000, description="a silent worker's transaction ends after this"
     )
     socket_timeout_ms: int = Field(
-        10_000, ge=1000, description="a broker's answer later than this taints a producer"
+        default=10_000, ge=1000, description="a broker's answer later than this taints a producer"
     )
-    replication_factor: int = Field(1, ge=1, le=32, description="copies of each topic that is created")
+    replication_factor: int = Field(default=1, ge=1, le=32, description="copies of each topic that is created")
     notify: str = Field(
-        "log:", pattern=r"^(log:|smtp://[^/]+|https?://.+)$", description="where a reactor's messages go"
+        default="log:", pattern=r"^(log:|smtp://[^/]+|https?://.+)$", description="where a reactor's messages go"
     )
 
 
