@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from threading import Event, Lock
+from typing import Any
 
 from foldlog.cluster.disk import ensure_space, locked, translated
 from foldlog.cluster.extra import embedded
@@ -154,8 +155,10 @@ def _download(artifact: Artifact, shop: Path, to: Path, tally: _Tally) -> None:
     part.replace(final)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Any) -> str:
     """The cause in few words: requests wraps the operating system's message in four layers."""
+    if error.response is not None:
+        return f"HTTP {error.response.status_code}"
     return str(error).rsplit(": ", 1)[-1].strip("'\")> ") or type(error).__name__
 
 

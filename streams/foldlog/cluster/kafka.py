@@ -14,6 +14,8 @@ from foldlog.cluster.place import Place
 from foldlog.cluster.ports import HOST, answers
 from foldlog.core.errors import ClusterError
 
+# A broker that was killed may register again only when its old session is over, so a short session lets `up` after
+# a crash or a reboot take 5 s instead of 12.
 # The cleaner's map holds 24 bytes a key: 32 MB let it compact 1.2 million distinct keys in one pass.
 PROPERTIES = """\
 process.roles=broker,controller
@@ -24,6 +26,8 @@ controller.listener.names=CONTROLLER
 controller.quorum.voters=1@{host}:{controller}
 log.dirs=kafka
 auto.create.topics.enable=false
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 num.partitions=1
 num.network.threads=2
 num.io.threads=4

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from random import SystemRandom
@@ -60,9 +61,19 @@ def choose(wanted: Mapping[str, int], fixed: Mapping[str, int]) -> Ports:
     for name in NAMES:
         port = wanted.get(name)
         if name not in chosen:
-            usable = port and port not in chosen.values() and is_free(port)
+            usable = port and port not in chosen.values() and _is_freed(port)
             chosen[name] = port if port and usable else _fresh(chosen)
     return chosen
+
+
+def _is_freed(port: int, seconds: float = 1.0) -> bool:
+    """Whether a port is or soon becomes free: a killed server's sockets outlive its entry in the process table."""
+    deadline = time.monotonic() + seconds
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _fresh(chosen: Mapping[str, int]) -> int:
