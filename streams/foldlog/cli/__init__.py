@@ -1,0 +1,1 @@
+"""The `foldlog` command: composes everything, decides nothing."""

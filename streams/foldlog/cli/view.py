@@ -1,0 +1,99 @@
+"""`foldlog view`: the rows of a view, read from its compacted topic."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from foldlog.cli import loading, output
+from foldlog.cli.arguments import TopologyOption, examples
+from foldlog.cli.values import cell, plain
+from foldlog.core.errors import ConfigError, ContractError, DecodeError
+from foldlog.core.record import Record
+from foldlog.core.topics import table
+from foldlog.core.view import View
+
+if TYPE_CHECKING:
+    from foldlog.contracts.codec import Codec
+    from foldlog.kafka.reading import Entry
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command(
+        epilog=examples(
+            "foldlog view orders.customers",
+            "foldlog view orders.customers 00042 --format json",
+            "foldlog view orders.customers --format csv > customers.csv",
+        )
+    )(view)
+
+
+def view(
+    target: Annotated[str, typer.Argument(metavar="CONTEXT.VIEW", help="Which view, for example `orders.customers`.")],
+    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="Only the row of this key.")] = None,
+    style: Annotated[Format, typer.Option("--format", help="How rows are printed.")] = Format.TABLE,
+    topology: TopologyOption = None,
+) -> None:
+    """Print the rows of a view, sorted by key; with KEY only that row, and exit 1 where there is none.
+
+    CSV has a header, is the same bytes for the same rows, and holds nested values as JSON; JSON is a list, or one
+    object for a KEY. Decimals are printed in full.
+    """
+    from foldlog.kafka.reading import latest, read
+
+    context, processor = loading.place(target, topology)
+    if not isinstance(processor, View):
+        raise ConfigError(f"{target} is a {loading.kind(processor)}, not a view; try `foldlog inspect {target} ID`")
+    connection = loading.connect()
+    topic = table(context.name, processor.name)
+    with output.bar(f"reading {topic}") as progress:
+        entries = latest(read(connection.cluster.bootstrap, topic, key=key, progress=progress))
+    if key is not None:
+        if key not in entries:
+            raise ConfigError(f"{target} has no row `{key}`")
+        entries = {key: entries[key]}
+    codec = connection.codec(context)
+    rows = {name: _row(codec, topic, entries[name]) for name in sorted(entries)}
+    _print(rows, processor.row, style, one=key is not None)
+
+
+def _row(codec: "Codec", topic: str, entry: "Entry") -> Record:
+    try:
+        return codec.decode(entry.value or b"")
+    except DecodeError as error:
+        raise ContractError(f"{topic}:{entry.partition}:{entry.offset}: {error}") from error
+
+
+def _print(rows: dict[str, Record], row: type[Record], style: Format, *, one: bool) -> None:
+    fields = row.__struct_fields__
+    name = "key" if "key" not in fields else "_key"
+    if style is Format.JSON:
+        found = [{name: key, **plain(record)} for key, record in rows.items()]
+        output.write_json(found[0] if one else found)
+        return
+    cells = [(key, *(cell(getattr(record, field)) for field in fields)) for key, record in rows.items()]
+    if style is Format.CSV:
+        output.write_csv((name, *fields), cells)
+    else:
+        output.write_table((name, *fields), cells, _numbers(rows))
+        output.note(f"{len(rows):,} rows")
+
+
+def _numbers(rows: dict[str, Record]) -> frozenset[str]:
+    """The columns that hold numbers, by the look of the first row."""
+    from decimal import Decimal
+
+    first = next(iter(rows.values()), None)
+    if first is None:
+        return frozenset()
+    values = ((name, getattr(first, name)) for name in first.__struct_fields__)
+    return frozenset(name for name, value in values if isinstance(value, (int, float, Decimal)))

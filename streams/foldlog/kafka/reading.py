@@ -1,0 +1,131 @@
+"""Reading a topic from its start to the end it has now, committed records only."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from foldlog.core.errors import ClusterError
+from foldlog.core.partitioning import partition_of
+from foldlog.kafka.connection import METADATA_S, client_config, partition_count, reaching
+
+BATCH = 10_000
+STALL_S = 30.0
+
+Progress = Callable[[int, int], None]
+"""Called with (offsets passed, offsets in all)."""
+
+
+class Entry(NamedTuple):
+    """One record of a topic; `time_ms` is its timestamp in milliseconds UTC, -1 where it has none."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]]
+    time_ms: int
+
+
+def _no_progress(_done: int, _total: int) -> None:
+    """Shows nothing."""
+
+
+def open_consumer(bootstrap: str) -> Consumer:
+    """A consumer of committed records that joins no group: its partitions are assigned."""
+    return Consumer(
+        {
+            **client_config(bootstrap),
+            "group.id": "foldlog-reader",  # librdkafka wants one; nothing is ever committed under it
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            # The default of 1000 ms leaves the fetcher idle between two full queues.
+            "fetch.queue.backoff.ms": 5,
+            "queued.max.messages.kbytes": 131_072,
+        }
+    )
+
+
+def ends(consumer: Consumer, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
+    """The first and the next stable offset of each partition; an open transaction is past the end."""
+    return {
+        partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=METADATA_S)
+        for partition in partitions
+    }
+
+
+def read(bootstrap: str, topic: str, *, key: str | None = None, progress: Progress = _no_progress) -> Iterator[Entry]:
+    """The records of a topic up to the end it had when the reading began.
+
+    With `key`, only the partition where that key lives (murmur2, as the engine writes). Raises ConfigError where
+    the topic does not exist and ClusterError where Kafka does not answer or stalls for 30 s.
+    """
+    count = partition_count(bootstrap, topic)
+    wanted = range(count) if key is None else [partition_of(key.encode(), count)]
+    consumer = open_consumer(bootstrap)
+    try:
+        with reaching(bootstrap):
+            yield from _read(consumer, topic, ends(consumer, topic, wanted), progress)
+    finally:
+        consumer.close()
+
+
+def latest(entries: Iterable[Entry]) -> dict[str, Entry]:
+    """The last record of each key, without the deleted ones: a compacted topic as the table that it is."""
+    table: dict[str, Entry] = {}
+    for entry in entries:
+        key = (entry.key or b"").decode(errors="backslashreplace")
+        if entry.value is None:
+            table.pop(key, None)
+        else:
+            table[key] = entry
+    return table
+
+
+def _read(consumer: Consumer, topic: str, bounds: dict[int, tuple[int, int]], progress: Progress) -> Iterator[Entry]:
+    open_ends = {partition: end for partition, (start, end) in bounds.items() if end > start}
+    passed = {partition: bounds[partition][0] for partition in open_ends}
+    first, total = sum(passed.values()), sum(open_ends.values()) - sum(passed.values())
+    consumer.assign([TopicPartition(topic, partition, passed[partition]) for partition in open_ends])
+    last_heard = time.monotonic()
+    while open_ends:
+        messages = consumer.consume(BATCH, timeout=0.25)
+        if messages:
+            last_heard = time.monotonic()
+        elif time.monotonic() - last_heard > STALL_S:
+            raise ClusterError(f"{topic}: Kafka sent nothing for {STALL_S:.0f} s")
+        for message in messages:
+            yield from _take(message, open_ends, passed)
+        progress(sum(passed.values()) - first, total)
+
+
+def _take(message: Message, open_ends: dict[int, int], passed: dict[int, int]) -> Iterator[Entry]:
+    """Yields the message if it lies before its partition's end; a partition that is at its end is closed."""
+    partition, error = message.partition(), message.error()
+    if error is not None and error.code() != KafkaError._PARTITION_EOF:
+        raise KafkaException(error)
+    end = open_ends.get(partition if partition is not None else -1)
+    if partition is None or end is None:
+        return
+    offset = message.offset() or 0
+    if error is None and offset < end:
+        yield entry_of(message)
+    if error is not None or offset + 1 >= end:
+        del open_ends[partition]
+        passed[partition] = end
+    else:
+        passed[partition] = offset + 1
+
+
+def entry_of(message: Message) -> Entry:
+    """A client's message as a plain value."""
+    headers = [(str(header[0]), _bytes(header[1])) for header in message.headers() or []]
+    place = message.partition() or 0, message.offset() or 0
+    return Entry(*place, message.key(), message.value(), headers, message.timestamp()[1])
+
+
+def _bytes(value: object) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value if isinstance(value, bytes) else None

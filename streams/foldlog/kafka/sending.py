@@ -1,0 +1,74 @@
+"""Sending commands as any well-behaved producer does: idempotent, in order, to the partition of the key."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from foldlog.core.errors import ClusterError
+from foldlog.kafka.connection import client_config
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class CommandProducer:
+    """A producer that counts: `sent` handed over, `delivered` acknowledged by all replicas, `failures` why not."""
+
+    def __init__(self, bootstrap: str, compression: str = "lz4") -> None:
+        self.sent = 0
+        self.delivered = 0
+        self.failures: Counter[str] = Counter()
+        self._bootstrap = bootstrap
+        self._producer = Producer(
+            {
+                **client_config(bootstrap),
+                "enable.idempotence": True,
+                "acks": "all",
+                "partitioner": "murmur2_random",
+                "compression.type": compression,
+                "linger.ms": 20,
+                "delivery.timeout.ms": 60_000,
+                "on_delivery": self._on_delivery,
+            }
+        )
+
+    def send(self, topic: str, key: str, value: bytes, headers: Headers = ()) -> None:
+        """Queues one record; waits while the queue is full. ClusterError where the broker can never take it."""
+        while True:
+            try:
+                self._producer.produce(topic, value, key.encode(), headers=list(headers))
+                break
+            except BufferError:
+                self._producer.poll(0.05)
+            except KafkaException as error:
+                raise ClusterError(f"{topic}, key {key}: {_reason(error.args[0])}") from error
+        self.sent += 1
+        self._producer.poll(0)
+
+    def wait(self, seconds: float) -> None:
+        """Serves acknowledgements for at most that long: the pause of a paced sender."""
+        self._producer.poll(seconds)
+
+    def drain(self) -> None:
+        """Waits until each queued record is delivered or given up."""
+        while self._producer.flush(0.2):  # short, so that an interrupt is heard
+            pass
+
+    def flush(self) -> None:
+        """Drains, and raises ClusterError where records had to be given up."""
+        self.drain()
+        if self.failures:
+            reason, _ = self.failures.most_common(1)[0]
+            raise ClusterError(
+                f"Kafka at {self._bootstrap}: {self.failures.total()} of {self.sent} not delivered: {reason}"
+            )
+
+    def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
+        if error is None:
+            self.delivered += 1
+        else:
+            self.failures[_reason(error)] += 1
+
+
+def _reason(error: KafkaError) -> str:
+    return error.str()
