@@ -1,0 +1,1 @@
+"""Bounded contexts: each a package of pure functions over foldlog.core."""
