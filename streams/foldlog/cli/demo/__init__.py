@@ -1,0 +1,1 @@
+"""The demo: a real purchase log through the orders context, checked against a plain recomputation."""
