@@ -80,9 +80,7 @@ def test_a_wrong_cut_or_missing_file_is_refused(repository: str, tmp_path: Path,
     assert not (tmp_path / "final" / path).exists()
 
 
-def test_without_network_and_cache_the_error_comes_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_network_and_cache_the_error_comes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOLDLOG_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("FOLDLOG_MAVEN", raising=False)
     for name in ("HTTPS_PROXY", "https_proxy"):

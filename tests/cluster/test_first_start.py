@@ -46,9 +46,7 @@ def test_ctrl_c_stops_what_was_started_and_removes_what_was_written(home: Path, 
     assert sorted(path.name for path in (home / "cluster").iterdir()) == ["logs", "run"]
 
 
-def test_remains_of_a_killed_start_a_stolen_port_and_a_broken_cache_are_healed(
-    home: Path, own_cache: Software
-) -> None:
+def test_remains_of_a_killed_start_a_stolen_port_and_a_broken_cache_are_healed(home: Path, own_cache: Software) -> None:
     place = Place.of(home)
     place.kafka.mkdir(parents=True)
     (place.kafka / "meta.properties").write_text("half a li")

@@ -30,9 +30,7 @@ def train_in_background(programs: Software) -> None:
         return
     source = Path(__file__).parents[2]
     script = f"import sys; sys.path.insert(0, {str(source)!r}); from foldlog.cluster.aot import main; main()"
-    detach(
-        [sys.executable, "-c", script, str(programs.cache)], programs.cache / "aot" / "train.log", programs.cache
-    )
+    detach([sys.executable, "-c", script, str(programs.cache)], programs.cache / "aot" / "train.log", programs.cache)
 
 
 def train(programs: Software) -> None:

@@ -148,9 +148,7 @@ def _download(artifact: Artifact, shop: Path, to: Path, tally: _Tally) -> None:
             "or set FOLDLOG_MAVEN to a reachable Maven repository, or FOLDLOG_BOOTSTRAP to an existing cluster"
         ) from error
     if digest != artifact.sha256:
-        raise ClusterError(
-            f"{artifact.path} from {repository} is not the pinned file (SHA-256 {digest}); try again"
-        )
+        raise ClusterError(f"{artifact.path} from {repository} is not the pinned file (SHA-256 {digest}); try again")
     final.parent.mkdir(parents=True, exist_ok=True)
     part.replace(final)
 

@@ -87,9 +87,7 @@ def down(home: Path, *, wipe: bool = False) -> bool:
     if compose is None:
         return False
     if not answers():
-        raise ClusterError(
-            "the cluster was started by Docker, whose engine does not answer: start it, then try again"
-        )
+        raise ClusterError("the cluster was started by Docker, whose engine does not answer: start it, then try again")
     ran = find(home) is not None
     _compose(compose, "down", *(["--volumes"] if wipe else []))
     Place.of(home).docker.unlink()

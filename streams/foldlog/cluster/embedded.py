@@ -110,9 +110,7 @@ def _boot(place: Place, programs: Software, progress: Progress) -> None:
             raise ClusterError(_explanation(place, failed))
 
 
-def _start(
-    place: Place, programs: Software, missing: Sequence[Server], ports: Ports, progress: Progress
-) -> str | None:
+def _start(place: Place, programs: Software, missing: Sequence[Server], ports: Ports, progress: Progress) -> str | None:
     """Start servers and wait for them; the name of one that failed, after everything was rolled back."""
     names = [server.name for server in missing]
     progress(f"starting {' and '.join(names)}", 0, 0)

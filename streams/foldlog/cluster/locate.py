@@ -75,9 +75,7 @@ def _checked(cluster: Cluster) -> Cluster:
     if not _kafka_answers(cluster):
         raise ClusterError(f"no Kafka answers at {cluster.bootstrap} (FOLDLOG_BOOTSTRAP): start it, or unset both")
     if not _registry_answers(cluster):
-        raise ClusterError(
-            f"no registry answers at {cluster.registry} (FOLDLOG_REGISTRY): start it, or unset both"
-        )
+        raise ClusterError(f"no registry answers at {cluster.registry} (FOLDLOG_REGISTRY): start it, or unset both")
     return cluster
 
 
