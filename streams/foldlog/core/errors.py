@@ -6,10 +6,12 @@ FoldlogError
 ├── ConfigError          a setting, argument or file is wrong; the message says which and what to do
 ├── ClusterError         Kafka or the registry cannot be started, found or stopped
 ├── ContractError        a schema is missing, stale, incompatible or unknown
-│   ├── DecodeError      bytes that are not what their schema says
-│   └── EncodeError      a value that its schema cannot hold (never rounded, never cut)
+│   ├── DecodeError      bytes that are not what their schema says; `cause` is one of outcome.CAUSES
+│   ├── EncodeError      a value that its schema cannot hold (never rounded, never cut)
+│   └── RegistryError    the schema registry does not answer; known schemas keep working
 └── EngineError          the engine cannot go on without breaking its promise
     ├── StateError       a store or its log is not what the group's offsets say
+    │   └── StoreError   the local store is damaged or cannot be written
     └── AbortError       this batch's transaction must be aborted and read again
         └── TaintError   … and its producer thrown away, because the broker's answer is not known
 
@@ -42,11 +44,19 @@ class ContractError(FoldlogError):
 
 
 class DecodeError(ContractError):
-    """Bytes are not what their schema says."""
+    """Bytes are not what their schema says; `cause` is "malformed", "unknown-schema" or "unexpected-type"."""
+
+    def __init__(self, message: str, cause: str = "malformed") -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class EncodeError(ContractError):
     """A value does not fit its schema; it is refused, never rounded."""
+
+
+class RegistryError(ContractError):
+    """The schema registry does not answer; try again later."""
 
 
 class EngineError(FoldlogError):
@@ -55,6 +65,10 @@ class EngineError(FoldlogError):
 
 class StateError(EngineError):
     """A store or its log is not what the group's offsets say."""
+
+
+class StoreError(StateError):
+    """The local store is damaged or cannot be written."""
 
 
 class AbortError(EngineError):

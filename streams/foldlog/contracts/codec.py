@@ -1,0 +1,163 @@
+"""The codec of a topology: records to and from Confluent's framing, byte 0, schema id (4 bytes), Avro body.
+
+https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format
+Avro records concatenate, so an event's body is its record's bytes followed by its envelope's.
+"""
+
+from collections.abc import Callable
+from struct import error as StructError  # noqa: N812 — an exception's name
+from typing import Any
+
+from foldlog.contracts.decoder import decoder, decoder_before, decoder_with
+from foldlog.contracts.encoder import Encode, encoder
+from foldlog.contracts.faults import fault_in
+from foldlog.contracts.reading import Unexpected
+from foldlog.contracts.registry import Registry, Writer
+from foldlog.contracts.schema import ENGINE
+from foldlog.contracts.skipping import plain
+from foldlog.contracts.subjects import ENGINE_RECORDS, engine_name, names, subjects
+from foldlog.core.contract import Contract, contracts
+from foldlog.core.errors import ContractError, DecodeError, EncodeError
+from foldlog.core.record import Record
+from foldlog.core.topology import Topology
+
+Decode = Callable[[bytes], Any]
+Envelope = tuple[str, type[Record]] | None
+
+FRAME = 5
+
+
+class Codec:
+    """Encodes and decodes every record of a topology, and the engine's Reply and DeadLetter; safe to share."""
+
+    def __init__(self, topology: Topology, registry: Registry) -> None:
+        self._topology = topology
+        self._registry = registry
+        self._contracts = {contract.record: contract for contract in contracts(topology)}
+        self._kinds: dict[str, tuple[type[Record], Envelope]] = {
+            contract.name: (contract.record, contract.envelope) for contract in self._contracts.values()
+        }
+        self._kinds |= {engine_name(record): (record, None) for record in ENGINE_RECORDS}
+        self._encoders: dict[type[Record], tuple[bytes, Encode, Encode | None]] = {}
+        self._decoders: dict[bytes, Decode] = {}
+        self._decoders_with: dict[bytes, Decode] = {}
+
+    def contract(self, kind: type[Record]) -> Contract:
+        """The contract of a record type; ContractError where the topology does not have it."""
+        if kind not in self._contracts:
+            raise ContractError(f"{kind.__name__} is no command, event, state or row of {self._topology.name}")
+        return self._contracts[kind]
+
+    def prepare(self) -> None:
+        """Look up the ids of all schemas that the topology writes, which are never registered here.
+
+        Raises ContractError naming a schema that is not registered, RegistryError where the registry is silent.
+        """
+        known, ids = subjects(self._topology), {}
+        for subject, name in names(self._topology).items():
+            found = self._registry.lookup(subject, known[subject])
+            if found is None:
+                command = f"foldlog schemas push topologies.{self._topology.name}"
+                raise ContractError(f"{name} is not registered: run `{command}`")
+            ids[name] = found
+        for name, schema_id in ids.items():
+            record, envelope = self._kinds[name]
+            rest = encoder(envelope[1]) if envelope else None
+            self._encoders[record] = (b"\0" + schema_id.to_bytes(4, "big"), encoder(record), rest)
+
+    def encode(self, record: Record, envelope: Record | None = None) -> bytes:
+        """A record as a message; an event needs its Meta, a saga's state its Process.
+
+        Raises EncodeError naming the field where a value does not fit its type: nothing is rounded or cut.
+        """
+        try:
+            frame, body, rest = self._encoders[record.__class__]
+            if rest is not None:
+                return frame + body(record) + rest(envelope)
+            if envelope is None:
+                return frame + body(record)
+        except Exception as error:
+            raise self._unfit(record, envelope) from error
+        raise self._unfit(record, envelope)
+
+    def decode(self, value: bytes) -> Record:
+        """The record of a message, of any version of its schema; the envelope is left unread.
+
+        Raises DecodeError with its `cause`, RegistryError where a new schema id cannot be asked for.
+        """
+        decode = self._decoders.get(value[:FRAME]) or self._learned(value, self._decoders)
+        try:
+            record: Record = decode(value)
+        except Exception as error:
+            raise self._undecodable(value, error) from error
+        return record
+
+    def decode_with(self, value: bytes) -> tuple[Record, Any]:
+        """The record of a message and its envelope (Meta or Process), None where its schema has none."""
+        decode = self._decoders_with.get(value[:FRAME]) or self._learned(value, self._decoders_with)
+        try:
+            found: tuple[Record, Any] = decode(value)
+        except Exception as error:
+            raise self._undecodable(value, error) from error
+        return found
+
+    def _learned(self, value: bytes, into: dict[bytes, Decode]) -> Decode:
+        """The decoder of a message whose schema id was not met before."""
+        writer = self._writer(value)
+        if writer.name not in self._kinds:
+            raise DecodeError(f"{writer.name} is no record of {self._topology.name}", "unexpected-type")
+        record, envelope = self._kinds[writer.name]
+        into[value[:FRAME]] = _decoder(writer, record, envelope, whole=into is self._decoders_with)
+        return into[value[:FRAME]]
+
+    def _writer(self, value: bytes) -> Writer:
+        if len(value) < FRAME:
+            raise DecodeError(f"{len(value)} bytes are too short for a schema id and a record")
+        if value[0] != 0:
+            raise DecodeError(f"the first byte is {value[0]}, not 0: no Confluent framing")
+        return self._registry.by_id(int.from_bytes(value[1:FRAME], "big"))
+
+    def _undecodable(self, value: bytes, error: Exception) -> DecodeError:
+        cause = "unexpected-type" if isinstance(error, Unexpected) else "malformed"
+        schema_id = int.from_bytes(value[1:FRAME], "big")
+        place = f"{self._registry.by_id(schema_id).name} (schema {schema_id})"
+        return DecodeError(f"{place}: {_reason(error)}", cause)
+
+    def _unfit(self, record: Record, envelope: Record | None) -> EncodeError:
+        kind = type(record)
+        if kind not in self._encoders:
+            prepared = "" if self._encoders else "; prepare() comes first"
+            return EncodeError(f"{kind.__name__} is no record of {self._topology.name}{prepared}")
+        name, needed = next((name, needed) for name, (known, needed) in self._kinds.items() if known is kind)
+        if needed is None and envelope is not None:
+            return EncodeError(f"{name} has no {type(envelope).__name__}")
+        if needed is not None and type(envelope) is not needed[1]:
+            return EncodeError(f"{name}.{needed[0]}: is {type(envelope).__name__}, not {needed[1].__name__}")
+        found = fault_in(record) or f"{needed and needed[0]}.{envelope and fault_in(envelope)}"
+        return EncodeError(f"{name}.{found}")
+
+
+def _decoder(writer: Writer, record: type[Record], envelope: Envelope, whole: bool) -> Decode:
+    schema, named = writer
+    if envelope is None or not _ends_with(writer, *envelope):
+        decode = decoder(schema, named, record)
+        return (lambda value: (decode(value), None)) if whole else decode
+    return decoder_with(schema, named, record, envelope[1]) if whole else decoder_before(schema, named, record)
+
+
+def _ends_with(writer: Writer, name: str, kind: type[Record]) -> bool:
+    last = writer.schema["fields"][-1:]
+    types = [plain(field["type"], writer.named) for field in last if field["name"] == name]
+    return any(isinstance(schema, dict) and schema.get("name") == f"{ENGINE}.{kind.__name__}" for schema in types)
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case IndexError() | StructError():
+            return "the record ends too early"
+        case UnicodeDecodeError():
+            return "a string is not UTF-8"
+        case ArithmeticError():
+            return "a number is out of range for its type"
+        case _:
+            return str(error) or type(error).__name__
