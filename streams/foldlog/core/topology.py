@@ -119,6 +119,4 @@ def _check_routes(topology: Topology) -> None:
     for saga in topology.sagas:
         for kind in saga.sends:
             if kind not in topology.deciders_by_command:
-                raise TopologyError(
-                    f"{saga.name} sends {kind.__name__}, which no decider of {topology.name} accepts"
-                )
+                raise TopologyError(f"{saga.name} sends {kind.__name__}, which no decider of {topology.name} accepts")

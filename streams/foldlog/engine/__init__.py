@@ -1,0 +1,1 @@
+"""The engine: each processor folds batches of records, one Kafka transaction a batch."""

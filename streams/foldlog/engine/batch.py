@@ -1,0 +1,56 @@
+"""What travels from the poll thread to the process thread."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from confluent_kafka import KafkaError
+
+Place = tuple[str, int]  # topic, partition
+
+
+class Received(Protocol):
+    """A record as a consumer gives it (`confluent_kafka.Message`), with the types that hold for received ones."""
+
+    def topic(self) -> str: ...
+    def partition(self) -> int: ...
+    def offset(self) -> int: ...
+    def key(self) -> bytes | None: ...
+    def value(self) -> bytes | None: ...
+    def headers(self) -> list[tuple[str, bytes | None]] | None: ...
+    def timestamp(self) -> tuple[int, int]: ...
+    def error(self) -> KafkaError | None: ...
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The partitions that this member now owns; everything about them must be restored before it works."""
+
+    epoch: int
+    partitions: tuple[Place, ...]
+    group: Any  # ConsumerGroupMetadata at the time of the assignment
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records of one poll, with the next offsets and the membership that were true at that moment.
+
+    The group metadata is a snapshot: a batch of a member that has since lost its partitions is fenced by it.
+    """
+
+    epoch: int
+    messages: list[Received]
+    offsets: Mapping[Place, int]
+    group: Any
+
+
+@dataclass(frozen=True)
+class Output:
+    """A record to be written in the batch's transaction."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]] | None = None
+    timestamp: int = 0

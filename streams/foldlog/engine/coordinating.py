@@ -1,0 +1,133 @@
+"""Sagas in the engine: a step in, commands out, the saga's state moved on."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from foldlog.contracts.codec import Codec
+from foldlog.core import topics
+from foldlog.core.contract import Process
+from foldlog.core.errors import DecodeError, RegistryError, StateError
+from foldlog.core.folding import with_meta
+from foldlog.core.meta import Meta
+from foldlog.core.partitioning import partition_of
+from foldlog.core.record import Record, replace
+from foldlog.core.saga import Saga
+from foldlog.core.topology import Topology
+from foldlog.engine.batch import Output, Received
+from foldlog.engine.kind import Folding
+from foldlog.engine.routing import moved
+from foldlog.engine.rows import Rows
+from foldlog.engine.store import Store
+from foldlog.engine.work import Work, fitting, headers_of, meta_of_command, place_of
+
+
+class Running(msgspec.Struct, frozen=True):
+    """A saga in memory: the steps it took, whether it has ended, its state."""
+
+    process: Process
+    state: Any
+
+
+class Coordinating(Folding[Running]):
+    """One saga over its sources' logs, its commands and its inbox; its compacted topic is its log."""
+
+    kind = "saga"
+
+    def __init__(self, topology: Topology, saga: Saga[Any, Any, Any], codec: Codec) -> None:
+        context = topology.name
+        self.name = saga.name
+        self.log = topics.table(context, saga.name)
+        self._inbox = topics.inbox(context, saga.name)
+        own = (topics.commands(context, saga.name),) if saga.commands else ()
+        self.inputs = (*(topics.events(context, source.name) for source in saga.sources), *own, self._inbox)
+        self.trims = (self._inbox,)
+        self._topology = topology
+        self._saga = saga
+        self._codec = codec
+        self._react = with_meta(saga.react)
+        self._evolve = with_meta(saga.evolve)
+        self._accepts = frozenset(saga.steps)
+        self._blank = Running(Process(0, False), saga.initial)
+
+    def rows(self, store: Store, cached: int) -> Rows[Running]:
+        """The sagas of one partition."""
+        return Rows(store, self._pack, self._unpack, cached)
+
+    def handle(self, message: Received, rows: Rows[Running], work: Work) -> None:
+        """Takes one step of one saga."""
+        value = message.value()
+        if value is None:  # a deleted aggregate
+            return
+        try:
+            step, meta = self._codec.decode_with(value)
+        except DecodeError as error:
+            work.dead_letter(message, error.cause, str(error))
+            return
+        if type(step) not in self._accepts:
+            return
+        done = len(work.outputs)
+        try:
+            self._step(message, step, meta, rows, work)
+        except (RegistryError, StateError):
+            raise
+        except Exception as error:
+            del work.outputs[done:]  # half of a step's commands must not go out
+            self.fail(message, work, "fold-failed", error)
+
+    def outputs(self, packed: Mapping[bytes, bytes | None], partition: int) -> Iterator[Output]:
+        """The changed states, as records of the saga's topic."""
+        return (Output(self.log, partition, key, state) for key, state in packed.items())
+
+    def replay(self, message: Received, rows: Rows[Running]) -> None:
+        """Takes one state from the saga's topic."""
+        key, value = message.key(), message.value()
+        if key is not None:
+            rows.set(key, None if value is None else self._unpack(value))
+
+    def _step(self, message: Received, step: Record, meta: Meta | None, rows: Rows[Running], work: Work) -> None:
+        id_ = self._saga.correlate(step)
+        if id_ is None or moved(message, id_, self._inbox, self._topology.partitions, work):
+            return
+        key = id_.encode()
+        running = rows.get(key) or self._blank
+        if running.process.ended:
+            return
+        meta = self._meta(message, id_, running, meta)
+        sent = self._react(running.state, step, meta)
+        state = self._evolve(running.state, step, meta)
+        number = running.process.steps + 1
+        for index, command in enumerate(sent):
+            work.outputs.append(self._send(command, f"{self.name}:{id_}:{number}.{index}", meta))
+        if state is not running.state or sent:
+            rows.set(key, Running(Process(number, self._saga.ended(state)), state))
+
+    def _meta(self, message: Received, id_: str, running: Running, meta: Meta | None) -> Meta:
+        if meta is not None:
+            return replace(meta, position=place_of(message))
+        headers = headers_of(message)
+        cause = headers.get("command-id") or place_of(message)
+        return meta_of_command(message, id_, running.process.steps, headers, cause)
+
+    def _send(self, command: Record, id_: str, meta: Meta) -> Output:
+        """A command of the saga: its id follows from the step, its correlation from the cause."""
+        decider = self._topology.deciders_by_command[type(command)]
+        key = decider.key(command).encode()
+        value = fitting(self._codec.encode(command), command)
+        headers: list[tuple[str, bytes | None]] = [
+            ("command-id", id_.encode()),
+            ("correlation-id", meta.correlation.encode()),
+        ]
+        if meta.actor:
+            headers.append(("actor", meta.actor.encode()))
+        topic = topics.commands(self._topology.name, decider.name)
+        partition = partition_of(key, self._topology.partitions)
+        return Output(topic, partition, key, value, headers)
+
+    def _pack(self, running: Running) -> bytes:
+        return fitting(self._codec.encode(running.state, running.process), running.state)
+
+    def _unpack(self, packed: bytes) -> Running:
+        state, process = self._codec.decode_with(packed)
+        return Running(process, state)

@@ -1,0 +1,209 @@
+"""The poll thread: the only one that touches the group's consumer.
+
+Every call of librdkafka's consumer from another thread waits for a running `consume()`, and inside a rebalance
+callback that waits for ever. So others speak to the feed through a lock: they say where to go on, or that work ended.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from foldlog.core.errors import EngineError
+from foldlog.engine.batch import Assignment, Batch, Place, Received
+
+log = structlog.get_logger()
+
+_POLL = 0.05  # s: the longest that one call holds the consumer
+_DRAIN = 0.005  # s: how long a batch that has begun waits for company
+_PATIENCE = 1.0  # s: work that runs longer has its partitions paused, so that polling can go on
+_IN_FLIGHT = 2  # batches handed over and not done: one being processed, one waiting
+_LAST_CHANCE = 60.0  # s: how long a revocation waits for the batch in flight
+
+
+class Feed:
+    """A consumer's records as batches, each of one epoch.
+
+    The epoch changes with every assignment, revocation and abort; a batch of an older epoch is dropped unread,
+    because its records will be delivered again, here or elsewhere.
+    """
+
+    def __init__(
+        self, config: Mapping[str, Any], topics: tuple[str, ...], records: int, deliver: Callable[[Any], None]
+    ) -> None:
+        self._config = dict(config)
+        self._topics = topics
+        self._records = records
+        self._deliver = deliver  # called by the poll thread; must not block
+        self._lock = threading.Lock()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._credit = threading.Semaphore(_IN_FLIGHT)
+        self._stopping = threading.Event()
+        self._go_on: tuple[int, dict[Place, int]] | None = None
+        self._paused = False
+        self._reading = -1  # the epoch whose records may be delivered
+        self.epoch = 0
+        self.lag = 0
+        self.assigned: tuple[Place, ...] = ()
+
+    def run(self) -> None:
+        """Polls until stopped; EngineError where the member is fenced or the group is lost for good."""
+        consumer = Consumer(self._config)
+        try:
+            consumer.subscribe(
+                list(self._topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            )
+            while not self._stopping.is_set():
+                self._turn(consumer)
+        except KafkaException as error:
+            raise EngineError(f"consumer of {', '.join(self._topics)}: {error.args[0].str()}") from error
+        finally:
+            self._stopping.set()
+            consumer.close()
+
+    def stop(self) -> None:
+        """Lets the poll thread leave the group after the batch in flight."""
+        self._stopping.set()
+
+    def begin(self, epoch: int) -> bool:
+        """Says that work on an item of this epoch begins; False where the epoch is over and nothing must be done."""
+        with self._lock:
+            if epoch != self.epoch or self._stopping.is_set():
+                return False
+            self._idle.clear()
+            return True
+
+    def end(self, batch: bool) -> None:
+        """Says that the work is done, whatever came of it."""
+        self._idle.set()
+        if batch:
+            self._credit.release()
+
+    def rewind(self) -> int:
+        """Ends the epoch after an abort: what was read and not committed is dropped. Gives the new epoch."""
+        with self._lock:
+            self.epoch += 1
+            return self.epoch
+
+    def go_on(self, epoch: int, offsets: dict[Place, int]) -> None:
+        """Reads on from these offsets, if the epoch is still that of the one who says so."""
+        with self._lock:
+            if epoch == self.epoch:
+                self._go_on = epoch, offsets
+
+    def is_current(self, epoch: int) -> bool:
+        """False where the epoch is over; long work stops then."""
+        return epoch == self.epoch and not self._stopping.is_set()
+
+    def _turn(self, consumer: Consumer) -> None:
+        self._position(consumer)
+        if not self._credit.acquire(timeout=_PATIENCE if not self._paused else 0):
+            self._wait_paused(consumer)
+            return
+        self._resume(consumer)
+        epoch = self._reading
+        messages = _consume(consumer, 1, _POLL)
+        if messages and self._records > 1:
+            messages += _consume(consumer, self._records - 1, _DRAIN)
+        batch = self._batch(consumer, epoch, messages)
+        # An epoch that ended meanwhile (rebalance, abort) takes its records with it: they are read again.
+        if epoch != self.epoch or not batch.messages:
+            self._credit.release()
+            return
+        self._measure(consumer, batch)
+        self._deliver(batch)
+
+    def _batch(self, consumer: Consumer, epoch: int, messages: list[Received]) -> Batch:
+        offsets: dict[Place, int] = {}
+        records = []
+        for message in messages:
+            error = message.error()
+            if error is None:
+                offsets[message.topic(), message.partition()] = message.offset() + 1
+                records.append(message)
+            elif error.fatal() or error.code() in _HOPELESS:
+                raise KafkaException(error)
+            else:
+                log.debug("consumer", error=error.str())
+        return Batch(epoch, records, offsets, consumer.consumer_group_metadata())
+
+    def _position(self, consumer: Consumer) -> None:
+        """Reads nothing between the end of an epoch and the word where the next one begins."""
+        with self._lock:
+            target, self._go_on = self._go_on, None
+            current = self.epoch
+        if target is not None and target[0] == current:
+            marks = [TopicPartition(topic, partition, offset) for (topic, partition), offset in target[1].items()]
+            consumer.assign(marks)
+            self._paused = False
+            self._reading = current
+        elif self._reading != current and consumer.assignment():
+            consumer.assign([])
+
+    def _wait_paused(self, consumer: Consumer) -> None:
+        """Work takes long: keep polling, so that the group does not take us for dead, and read nothing."""
+        if not self._paused:
+            consumer.pause(consumer.assignment())
+            self._paused = True
+        epoch = self.epoch
+        left = consumer.consume(1, _POLL)
+        if left and epoch == self.epoch and left[0].error() is None:
+            raise EngineError("a paused partition delivered a record")
+
+    def _resume(self, consumer: Consumer) -> None:
+        if self._paused:
+            consumer.resume(consumer.assignment())
+            self._paused = False
+
+    def _measure(self, consumer: Consumer, batch: Batch) -> None:
+        lag = 0
+        for (topic, partition), offset in batch.offsets.items():
+            _, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
+            lag += max(0, high - offset)
+        self.lag = lag
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Takes the partitions without reading them: they are read once they are restored."""
+        consumer.assign([])
+        places = tuple(sorted((each.topic, each.partition) for each in partitions))
+        with self._lock:
+            self.epoch += 1
+            epoch = self.epoch
+        self.assigned = places
+        self._paused = False
+        self._deliver(Assignment(epoch, places, consumer.consumer_group_metadata()))
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Gives the partitions away only when the batch in flight has ended, one way or the other."""
+        del partitions
+        with self._lock:
+            self.epoch += 1
+        if not self._idle.wait(_LAST_CHANCE):
+            log.error("the batch in flight does not end; it will be fenced")
+        self.assigned = ()
+        self._paused = False
+        consumer.unassign()
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        log.warning("membership lost", topics=self._topics)
+        self._on_revoke(consumer, partitions)
+
+
+def _consume(consumer: Consumer, most: int, seconds: float) -> list[Received]:
+    return cast(list[Received], consumer.consume(most, seconds))
+
+
+_HOPELESS = frozenset(
+    {
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError._FATAL,
+        KafkaError._AUTO_OFFSET_RESET,
+        KafkaError.OFFSET_OUT_OF_RANGE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+    }
+)

@@ -1,0 +1,88 @@
+"""What a worker does once a second beside its work: figures, probe files, emptying inboxes."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from foldlog.engine.stats import ProcessorStats
+
+if TYPE_CHECKING:
+    from foldlog.engine.worker import Line
+
+log = structlog.get_logger()
+
+_TRIM_EVERY = 30.0  # s
+
+
+class Housekeeping:
+    """The once-a-second turn of a worker."""
+
+    def __init__(
+        self,
+        lines: "Sequence[Line]",
+        admin: AdminClient,
+        directory: Path,
+        on_stats: Callable[[list[ProcessorStats]], None] | None,
+    ) -> None:
+        self._lines = lines
+        self._admin = admin
+        self._alive = directory / "alive"
+        self._ready = directory / "ready"
+        self._on_stats = on_stats
+        self._before: dict[str, tuple[float, int]] = {}
+        self._trimmed = time.monotonic()
+        self._ready.unlink(missing_ok=True)
+
+    def turn(self) -> None:
+        """One turn; `alive` is touched in each, `ready` exists while every processor runs."""
+        self._alive.touch()
+        if all(line.processor.counters.state == "running" for line in self._lines):
+            self._ready.touch()
+        else:
+            self._ready.unlink(missing_ok=True)
+        if self._on_stats is not None:
+            self._on_stats([self._stats(line) for line in self._lines])
+        if time.monotonic() - self._trimmed > _TRIM_EVERY:
+            self._trimmed = time.monotonic()
+            self._trim()
+
+    def end(self) -> None:
+        """The last figures; the probe files go."""
+        self._ready.unlink(missing_ok=True)
+        self._alive.unlink(missing_ok=True)
+        if self._on_stats is not None:
+            self._on_stats([self._stats(line) for line in self._lines])
+
+    def _stats(self, line: "Line") -> ProcessorStats:
+        counters, now = line.processor.counters, time.monotonic()
+        then, records = self._before.get(line.kind.name, (now, counters.records))
+        self._before[line.kind.name] = now, counters.records
+        return ProcessorStats(
+            processor=line.kind.name,
+            kind=line.kind.kind,
+            partitions=tuple(sorted({number for _, number in line.feed.assigned})),
+            state=counters.state,
+            records=counters.records,
+            rate=(counters.records - records) / (now - then) if now > then else 0.0,
+            lag=line.feed.lag,
+            rows=counters.rows,
+            dead_letters=counters.dead_letters,
+            restored=counters.restored,
+            to_restore=counters.to_restore,
+        )
+
+    def _trim(self) -> None:
+        """Empties what nobody else reads, behind the committed offsets; a failure is tried again at the next turn."""
+        marks = [
+            TopicPartition(topic, partition, offset)
+            for line in self._lines
+            for (topic, partition), offset in list(line.processor.committed.items())
+            if topic in line.kind.trims and offset > 0
+        ]
+        if marks:
+            self._admin.delete_records(marks)

@@ -1,0 +1,58 @@
+"""What the kinds of processors have in common: the engine drives them through this."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, Generic, TypeVar
+
+from foldlog.engine.batch import Output, Place, Received
+from foldlog.engine.rows import Rows
+from foldlog.engine.store import Store
+from foldlog.engine.work import Work
+
+T = TypeVar("T")
+
+
+class Kind(ABC):
+    """How one kind of processor handles a record.
+
+    `inputs` are the topics it reads; `trims` are inputs that nobody else reads and that are emptied behind the
+    committed offset.
+    """
+
+    kind: str
+    name: str
+    inputs: tuple[str, ...]
+    trims: tuple[str, ...] = ()
+
+    @abstractmethod
+    def handle(self, message: Received, rows: Any, work: Work) -> None:
+        """Handles one record; a record that fails is put aside, and only a failing engine raises."""
+
+    def fail(self, message: Received, work: Work, cause: str, error: Exception) -> None:
+        """Puts a record aside whose outcome cannot be written."""
+        work.dead_letter(message, cause, f"{type(error).__name__}: {error}")
+
+    def finish(self, work: Work) -> None:  # noqa: B027 — most kinds have nothing to end
+        """Ends the handling of a batch, before its transaction begins."""
+
+    def replies(self, work: Work, ends: Mapping[Place, int]) -> Iterable[Output]:
+        """The records that can be made only when the others have their offsets."""
+        return ()
+
+
+class Folding(Kind, Generic[T]):
+    """A kind with state: rows by key, restored from the topic `log`."""
+
+    log: str
+
+    @abstractmethod
+    def rows(self, store: Store, cached: int) -> Rows[T]:
+        """The rows of one partition over its store."""
+
+    @abstractmethod
+    def replay(self, message: Received, rows: Rows[T]) -> None:
+        """Takes one record of the log into the rows."""
+
+    def outputs(self, packed: Mapping[bytes, bytes | None], partition: int) -> Iterable[Output]:
+        """The records that the changed rows of a partition become."""
+        return ()

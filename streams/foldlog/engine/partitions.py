@@ -1,0 +1,90 @@
+"""The partitions of a processor with state: their stores, opened, brought up to their logs, closed."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from foldlog.core.errors import StateError
+from foldlog.engine.batch import Place
+from foldlog.engine.kind import Folding
+from foldlog.engine.restoring import LogReader
+from foldlog.engine.rows import Rows
+from foldlog.engine.stats import Counters
+from foldlog.engine.store import Store
+
+log = structlog.get_logger()
+
+# A tombstone is kept for a day (delete.retention.ms); a store that slept longer may have missed one.
+_OLDEST = 12 * 3600
+
+
+class Partitions:
+    """Rows by partition number; used by the process thread alone."""
+
+    def __init__(self, kind: Folding[Any], directory: Path, cached: int, counters: Counters) -> None:
+        self._kind = kind
+        self._directory = directory
+        self._cached = cached
+        self._counters = counters
+        self.rows: dict[int, Rows[Any]] = {}
+
+    def open(self, numbers: Iterable[int], topic_id: str) -> None:
+        """Opens the stores of these partitions and closes all others."""
+        wanted = set(numbers)
+        for number in set(self.rows) - wanted:
+            self.rows.pop(number).store.close()
+        for number in sorted(wanted - set(self.rows)):
+            store = Store(self._directory / str(number), topic_id)
+            self.rows[number] = self._kind.rows(store, self._cached)
+        for rows in self.rows.values():
+            rows.forget()
+
+    def catch_up(self, reader: LogReader, marks: Mapping[Place, tuple[int, int]], go_on: Callable[[], bool]) -> None:
+        """Folds each partition's log from where its store is to its end."""
+        for number, rows in self.rows.items():
+            self._distrust(rows, *marks[self._kind.log, number])
+        starts = {
+            (self._kind.log, n): max(rows.store.position, marks[self._kind.log, n][0]) for n, rows in self.rows.items()
+        }
+        ends = {place: marks[place][1] for place in starts}
+        self._counters.restored = 0
+        self._counters.to_restore = sum(max(0, ends[place] - start) for place, start in starts.items())
+        for messages in reader.read(starts, ends, go_on):
+            positions: dict[int, int] = {}
+            for message in messages:
+                self._kind.replay(message, self.rows[message.partition()])
+                positions[message.partition()] = message.offset() + 1
+            for number, position in positions.items():
+                rows = self.rows[number]
+                if not rows.pack():
+                    raise StateError(f"{self._kind.name}: a state folded from its log does not fit its schema")
+                rows.apply(position)
+            self._counters.restored += len(messages)
+        self.count()
+
+    def clear(self, why: str) -> None:
+        """Deletes every store; what is wrong with one is not always known."""
+        for rows in self.rows.values():
+            rows.forget()
+            rows.store.clear(why)
+
+    def close(self) -> None:
+        """Closes every store."""
+        for rows in self.rows.values():
+            rows.store.close()
+        self.rows = {}
+
+    def count(self) -> None:
+        """Takes the number of rows, for those who look on."""
+        self._counters.rows = sum(rows.store.size() for rows in self.rows.values())
+
+    def _distrust(self, rows: Rows[Any], low: int, high: int) -> None:
+        store = rows.store
+        if store.position > high:
+            store.clear(f"it is at {store.position}, its log ends at {high}")
+        elif 0 < store.position < high and time.time() - store.written > _OLDEST:
+            store.clear("it slept longer than deletions are kept")
+        del low

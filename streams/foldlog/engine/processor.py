@@ -1,0 +1,246 @@
+"""A processor: batches in, one Kafka transaction each; whatever goes wrong ends in a restore from the log."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from confluent_kafka import KafkaException
+
+from foldlog.contracts.codec import Codec
+from foldlog.core.errors import AbortError, RegistryError, StateError, StoreError, TaintError
+from foldlog.engine.batch import Assignment, Batch, Output, Place, Received
+from foldlog.engine.feed import Feed
+from foldlog.engine.kind import Folding, Kind
+from foldlog.engine.partitions import Partitions
+from foldlog.engine.restoring import NO_OFFSET, Group, LogReader, first_offsets
+from foldlog.engine.rows import Rows
+from foldlog.engine.stats import Counters
+from foldlog.engine.transactions import Transactions
+from foldlog.engine.work import Work
+
+log = structlog.get_logger()
+
+_LONGEST_PAUSE = 10.0  # s between two tries at something that is away
+
+
+@dataclass
+class Parts:
+    """What a processor is made of."""
+
+    context: str
+    kind: Kind
+    codec: Codec
+    feed: Feed
+    transactions: Transactions
+    group: Group
+    reader: LogReader
+    partitions: Partitions | None
+    topics: Callable[[tuple[str, ...]], dict[str, tuple[str, int]]]
+
+
+class Processor:
+    """Runs in its process thread; nothing here is called from another, but for reading counters."""
+
+    def __init__(self, parts: Parts, counters: Counters) -> None:
+        self._parts = parts
+        self._feed = parts.feed
+        self._kind = parts.kind
+        self._tx = parts.transactions
+        self._partitions = parts.partitions
+        self.counters = counters
+        self.committed: dict[Place, int] = {}
+        self._places: tuple[Place, ...] = ()
+        self._group: Any = None
+
+    def take(self, item: Assignment | Batch) -> None:
+        """Takes what the poll thread hands over; an exception means that the process must end."""
+        current = self._feed.begin(item.epoch)
+        try:
+            match item:
+                case Assignment(epoch, places, group) if current:
+                    self._places, self._group = places, group
+                    self._restore(epoch)
+                case Batch() if current:
+                    self._batch(item)
+        finally:
+            self._feed.end(isinstance(item, Batch))
+
+    def close(self) -> None:
+        """Ends what is open."""
+        self._tx.discard()
+        if self._partitions is not None:
+            self._partitions.close()
+        self.counters.state = "stopped"
+
+    def _batch(self, batch: Batch) -> None:
+        try:
+            work = self._fold(batch)
+            if work is None:
+                return self._drop()
+            packed = self._packed()
+            outputs = [*work.outputs, *self._rows_out(packed)]
+            then = (lambda ends: self._kind.replies(work, self._positions() | dict(ends))) if work.replies else None
+            ends = self._tx.write(outputs, batch.offsets, batch.group, then)
+            self._apply(packed, ends)
+        except AbortError as error:
+            log.warning("aborted", processor=self._kind.name, because=str(error), tainted=isinstance(error, TaintError))
+            return self._again(error)
+        except StoreError as error:
+            return self._again(error)
+        self.committed |= batch.offsets
+        self.counters.records += len(batch.messages)
+        self.counters.dead_letters += work.letters
+        return None
+
+    def _fold(self, batch: Batch) -> Work | None:
+        """Handles the records; None where the epoch ended while a registry was away."""
+        pause = 0.2
+        while True:
+            try:
+                return self._handle(batch, careful=False) or self._handle(batch, careful=True)
+            except RegistryError as error:
+                log.warning("waiting for the registry", processor=self._kind.name, because=str(error))
+                self._drop()
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                if not self._feed.is_current(batch.epoch):
+                    return None
+
+    def _handle(self, batch: Batch, careful: bool) -> Work | None:
+        """Handles the records; None where a row cannot be packed: then it must be known whose fault that is."""
+        work = Work(self._parts.context, self._kind.name, self._parts.codec)
+        rows = self._partitions.rows if self._partitions is not None else {}
+        handle = self._kind.handle
+        if careful:
+            for message in batch.messages:
+                self._handle_carefully(message, rows[message.partition()], work)
+        else:
+            for message in batch.messages:
+                handle(message, rows.get(message.partition()), work)
+            if not self._packable():
+                self._drop()
+                return None
+        self._kind.finish(work)
+        return work
+
+    def _handle_carefully(self, message: Received, rows: Rows[Any], work: Work) -> None:
+        before, outputs, replies = dict(rows.changed), len(work.outputs), len(work.replies)
+        self._kind.handle(message, rows, work)
+        for key, row in rows.changed.items():
+            if row is not before.get(key) and (fault := rows.fault(row)) is not None:
+                rows.changed = before
+                del work.outputs[outputs:], work.replies[replies:]
+                self._kind.fail(message, work, "encode-failed", fault)
+                return
+
+    def _packable(self) -> bool:
+        return all(rows.pack() for rows in self._partitions.rows.values()) if self._partitions else True
+
+    def _packed(self) -> dict[int, dict[bytes, bytes | None]]:
+        if self._partitions is None:
+            return {}
+        return {number: rows.packed for number, rows in self._partitions.rows.items() if rows.changed}
+
+    def _rows_out(self, packed: dict[int, dict[bytes, bytes | None]]) -> list[Output]:
+        kind = self._kind
+        if not isinstance(kind, Folding):
+            return []
+        return [output for number, rows in packed.items() for output in kind.outputs(rows, number)]
+
+    def _apply(self, packed: dict[int, dict[bytes, bytes | None]], ends: dict[Place, int]) -> None:
+        kind = self._kind
+        if self._partitions is None or not isinstance(kind, Folding):
+            return
+        for number in packed:
+            rows = self._partitions.rows[number]
+            rows.apply(ends.get((kind.log, number), rows.store.position))
+
+    def _positions(self) -> dict[Place, int]:
+        kind = self._kind
+        if self._partitions is None or not isinstance(kind, Folding):
+            return {}
+        return {(kind.log, number): rows.store.position for number, rows in self._partitions.rows.items()}
+
+    def _drop(self) -> None:
+        for rows in self._partitions.rows.values() if self._partitions is not None else ():
+            rows.drop()
+
+    def _again(self, error: Exception) -> None:
+        """After a failed batch: forget it, and go on from what the log and the committed offsets say."""
+        epoch = self._feed.rewind()
+        self._drop()
+        self._recover(error)
+        self._restore(epoch)
+
+    def _recover(self, error: Exception) -> None:
+        match error:
+            case TaintError():
+                self._tx.discard()
+            case AbortError():
+                try:
+                    self._tx.abort()
+                except TaintError:
+                    self._tx.discard()
+            case StoreError() if self._partitions is not None:
+                self._partitions.clear(str(error))
+
+    def _restore(self, epoch: int) -> None:
+        """Restores until it succeeds, the epoch is over, or going on would break a promise (StateError)."""
+        self.counters.state = "restoring"
+        pause, damaged = 0.2, False
+        while self._feed.is_current(epoch):
+            try:
+                offsets = self._restored(epoch)
+            except (AbortError, RegistryError, KafkaException, StoreError) as error:
+                if isinstance(error, StoreError) and damaged:
+                    raise
+                damaged = damaged or isinstance(error, StoreError)
+                log.warning("restoring again", processor=self._kind.name, because=str(error))
+                self._recover(error if not isinstance(error, KafkaException) else TaintError(str(error)))
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                self._feed.go_on(epoch, offsets)
+                self.counters.state = "running"
+                return
+
+    def _restored(self, epoch: int) -> dict[Place, int]:
+        """Offsets first, ends of logs second, state third: the order in which each is known to be the last word."""
+        parts, kind = self._parts, self._kind
+        numbers = self._numbers()
+        self._tx.open()
+        committed = parts.group.committed(self._places)
+        logs = {(kind.log, number) for number in numbers} if isinstance(kind, Folding) else set()
+        marks = parts.reader.watermarks({*self._places, *logs})
+        if self._partitions is not None and isinstance(kind, Folding):
+            self._partitions.open(numbers, self._topic_id(kind))
+            self._partitions.catch_up(parts.reader, marks, lambda: self._feed.is_current(epoch))
+        has_output = {number: marks[place][1] > 0 for place in logs for number in (place[1],)}
+        begin = first_offsets(parts.group.name, committed, {place: marks[place] for place in self._places}, has_output)
+        fresh = {place: begin[place] for place in begin if committed.get(place, NO_OFFSET) < 0}
+        if fresh and self._feed.is_current(epoch):
+            self._tx.write([], fresh, self._group)
+        self.committed = dict(begin)
+        return begin
+
+    def _numbers(self) -> set[int]:
+        """The partition numbers; one of a number is never owned without the others of that number."""
+        by_topic: dict[str, set[int]] = {topic: set() for topic in self._kind.inputs}
+        for topic, number in self._places:
+            by_topic[topic].add(number)
+        numbers = {number for _, number in self._places}
+        for topic, own in by_topic.items():
+            if own != numbers:
+                raise StateError(
+                    f"{self._kind.name}: partitions {sorted(own)} of {topic}, but {sorted(numbers)} of others"
+                )
+        return numbers
+
+    def _topic_id(self, kind: Folding[Any]) -> str:
+        described = self._parts.topics((*kind.inputs, kind.log))
+        counts = {name: count for name, (_, count) in described.items()}
+        if len(set(counts.values())) > 1:
+            raise StateError(f"{kind.name}: its topics must have equal partition counts, they have {counts}")
+        return described[kind.log][0]

@@ -1,0 +1,170 @@
+"""Restoring: what a processor must know of its partitions before it may work.
+
+The end of a log is its high watermark, not its last stable offset: a commit that was acknowledged may still wait for
+its markers, and a state that ends before it would give out its versions a second time.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from foldlog.core.errors import StateError, TaintError
+from foldlog.engine import clients
+from foldlog.engine.batch import Place, Received
+from foldlog.engine.transactions import fence
+from foldlog.settings import Settings
+
+log = structlog.get_logger()
+
+NO_OFFSET = -1001
+_STABLE_WAIT = 1.0  # s: then the previous owner's open transaction is ended for it
+
+
+@dataclass(frozen=True)
+class Group:
+    """How to reach one processor's consumer group."""
+
+    bootstrap: str
+    name: str
+    settings: Settings
+
+    def committed(self, places: Iterable[Place]) -> dict[Place, int]:
+        """The committed offsets once no open transaction can still change them; NO_OFFSET where there is none.
+
+        Where a dead owner's transaction blocks them, it is ended by taking its transactional id.
+        """
+        marks = [TopicPartition(topic, partition) for topic, partition in places]
+        consumer = Consumer(clients.offsets_reader(self.bootstrap, self.name))
+        try:
+            try:
+                found = consumer.committed(marks, _STABLE_WAIT)
+            except KafkaException as error:
+                if error.args[0].code() not in _UNSTABLE:
+                    raise
+                self._end_predecessors(marks)
+                found = consumer.committed(marks, 30)
+        except KafkaException as error:
+            raise TaintError(f"offsets of group {self.name}: {error.args[0].str()}") from error
+        finally:
+            consumer.close()
+        return {(mark.topic, mark.partition): mark.offset for mark in found}
+
+    def _end_predecessors(self, marks: list[TopicPartition]) -> None:
+        """The metadata of a committed offset names the transactional id that wrote it."""
+        config = {**clients.offsets_reader(self.bootstrap, self.name), "isolation.level": "read_uncommitted"}
+        consumer = Consumer(config)
+        try:
+            owners = {mark.metadata for mark in consumer.committed(marks, 10) if mark.metadata}
+        finally:
+            consumer.close()
+        for owner in sorted(owners):
+            log.info("ending the open transaction of the previous owner", transactional_id=owner)
+            fence(clients.transactional(self.bootstrap, self.settings), owner)
+
+
+_UNSTABLE = frozenset({KafkaError._TIMED_OUT, KafkaError.UNSTABLE_OFFSET_COMMIT})
+
+
+class LogReader:
+    """Reads partitions of a log from given offsets to their ends as they were at the start."""
+
+    def __init__(self, bootstrap: str, settings: Settings) -> None:
+        self._bootstrap = bootstrap
+        self._settings = settings
+
+    def watermarks(self, places: Iterable[Place]) -> dict[Place, tuple[int, int]]:
+        """The low and high watermark of each partition; open transactions count."""
+        consumer = self._consumer("read_uncommitted")
+        try:
+            return {
+                place: consumer.get_watermark_offsets(TopicPartition(*place), timeout=30, cached=False)
+                for place in places
+            }
+        except KafkaException as error:
+            raise TaintError(f"end of a log: {error.args[0].str()}") from error
+        finally:
+            consumer.close()
+
+    def read(
+        self, starts: Mapping[Place, int], ends: Mapping[Place, int], go_on: Callable[[], bool]
+    ) -> Iterator[list[Received]]:
+        """Committed records from the starts to the ends, in lists; stops early when told to.
+
+        A partition is done when the reader stands at its end: control records and aborted ones are never seen,
+        so only the reader's own end-of-partition notice tells.
+        """
+        open_ = {place: end for place, end in ends.items() if starts[place] < end}
+        if not open_:
+            return
+        consumer = self._consumer("read_committed")
+        consumer.assign([TopicPartition(*place, starts[place]) for place in open_])
+        waiting_since = time.monotonic()
+        try:
+            while open_ and go_on():
+                records = []
+                for message in cast(list[Received], consumer.consume(5000, 0.1)):
+                    place = (message.topic(), message.partition())
+                    error = message.error()
+                    if error is None:
+                        records.append(message)
+                        reached = message.offset() + 1
+                    elif error.code() == KafkaError._PARTITION_EOF:
+                        reached = message.offset()
+                    else:
+                        raise TaintError(f"log {place[0]}:{place[1]}: {error.str()}")
+                    if reached >= open_.get(place, reached + 1):
+                        del open_[place]
+                if records:
+                    waiting_since = time.monotonic()
+                    yield records
+                elif open_ and time.monotonic() - waiting_since > 120:
+                    raise StateError(f"the log does not reach its end: {sorted(open_)}; is a transaction left open?")
+        finally:
+            consumer.close()
+
+    def _consumer(self, isolation: str) -> Consumer:
+        return Consumer(clients.reader(self._bootstrap, isolation, self._settings))
+
+
+def first_offsets(
+    group: str,
+    committed: Mapping[Place, int],
+    inputs: Mapping[Place, tuple[int, int]],
+    has_output: Mapping[int, bool],
+) -> dict[Place, int]:
+    """Where to begin in each input partition; NO_OFFSET is a beginning only where nothing was ever written.
+
+    Brokers drop the offsets of a group that is idle for 7 days. To begin anew beside existing output would write
+    everything a second time, so that stops the processor (StateError).
+    """
+    begin: dict[Place, int] = {}
+    known = {partition for (_, partition), offset in committed.items() if offset >= 0}
+    for place, (low, high) in inputs.items():
+        offset = committed.get(place, NO_OFFSET)
+        if offset < 0 and place[1] not in known and has_output.get(place[1]):
+            raise StateError(
+                f"group {group} has no offset for {place[0]}:{place[1]}, but its output is not empty: the broker has "
+                "dropped the group's offsets; set them with kafka-consumer-groups --reset-offsets to where it stopped"
+            )
+        if offset > high:
+            raise StateError(f"group {group} is at {offset} of {place[0]}:{place[1]}, which ends at {high}")
+        begin[place] = max(low, offset)
+    return begin
+
+
+def topic_ids(admin: Any, names: Iterable[str]) -> dict[str, tuple[str, int]]:
+    """The id and the number of partitions of each topic; StateError names what is missing."""
+    from confluent_kafka import TopicCollection
+
+    found: dict[str, tuple[str, int]] = {}
+    for name, future in admin.describe_topics(TopicCollection(list(names))).items():
+        try:
+            described = future.result(30)
+        except KafkaException as error:
+            raise StateError(f"topic {name}: {error.args[0].str()}; run `foldlog topics apply`") from error
+        found[name] = (str(described.topic_id), len(described.partitions))
+    return found

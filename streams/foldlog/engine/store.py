@@ -1,0 +1,112 @@
+"""The local store of one partition: rows, and how far of its log they are, in one write."""
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import cast
+
+import structlog
+from rocksdict import Options, Rdict, WriteBatch
+
+from foldlog.core.errors import StoreError
+
+log = structlog.get_logger()
+
+_ROW = b"r"
+_POSITION = b"p"  # next offset of the log, decimal
+_TOPIC = b"t"  # id of the log's topic: a topic made anew has another history
+_WRITTEN = b"w"  # seconds since the epoch, decimal
+_DAMAGE = ("Corruption", "No such file", "Invalid argument")
+
+
+class Store:
+    """Rows of one partition in RocksDB; only the thread that processes the partition uses it.
+
+    A store is a cache of its log: whatever is wrong with it, it is deleted and folded again.
+    Raises StoreError where RocksDB reports damage while reading or writing.
+    """
+
+    def __init__(self, path: Path, topic_id: str) -> None:
+        self.path = path
+        self._topic_id = topic_id
+        self._db = _open(path)
+        known = self._get(_TOPIC)
+        if known != topic_id.encode():
+            if known is not None:
+                self.clear(f"it belongs to topic id {known.decode(errors='replace')}")
+            self._db[_TOPIC] = topic_id.encode()
+        self.position = int(self._get(_POSITION) or 0)
+        self.written = float(self._get(_WRITTEN) or time.time())
+
+    def get(self, key: bytes) -> bytes | None:
+        """The row of a key, None where there is none."""
+        return self._get(_ROW + key)
+
+    def apply(self, rows: Mapping[bytes, bytes | None], position: int) -> None:
+        """Writes and deletes rows and moves the log position, all or nothing."""
+        batch = WriteBatch(raw_mode=True)
+        for key, row in rows.items():
+            if row is None:
+                batch.delete(_ROW + key)
+            else:
+                batch.put(_ROW + key, row)
+        batch.put(_POSITION, b"%d" % position)
+        batch.put(_WRITTEN, b"%d" % int(time.time()))
+        try:
+            self._db.write(batch)
+        except Exception as error:
+            raise StoreError(f"store {self.path} cannot be written: {error}") from error
+        self.position = position
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every key and row."""
+        for key, row in cast(Iterator[tuple[bytes, bytes]], self._db.items(from_key=_ROW)):
+            if not key.startswith(_ROW):
+                return
+            yield key[1:], row
+
+    def size(self) -> int:
+        """About how many rows there are."""
+        return int(self._db.property_int_value("rocksdb.estimate-num-keys") or 0)
+
+    def clear(self, why: str) -> None:
+        """Deletes everything; the log has it all."""
+        log.warning("store deleted, it is folded again from its log", store=str(self.path), because=why)
+        self.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._db = _open(self.path)
+        self._db[_TOPIC] = self._topic_id.encode()
+        self.position = 0
+
+    def close(self) -> None:
+        """Releases the files."""
+        self._db.close()
+
+    def _get(self, key: bytes) -> bytes | None:
+        try:
+            found: bytes | None = self._db.get(key)
+        except Exception as error:
+            raise StoreError(f"store {self.path} cannot be read: {error}") from error
+        return found
+
+
+def _open(path: Path) -> Rdict:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return Rdict(str(path), _options())
+    except Exception as error:
+        if not any(sign in str(error) for sign in _DAMAGE):  # a lock or a full disk is no reason to delete
+            raise StoreError(f"store {path} cannot be opened: {error}") from error
+        log.warning("store is damaged, it is folded again from its log", store=str(path), because=str(error))
+        shutil.rmtree(path, ignore_errors=True)
+        return Rdict(str(path), _options())
+
+
+def _options() -> Options:
+    options = Options(raw_mode=True)
+    options.set_max_background_jobs(2)
+    options.set_write_buffer_size(16 << 20)
+    options.set_keep_log_file_num(1)
+    options.set_max_open_files(64)
+    return options

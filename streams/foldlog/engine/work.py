@@ -1,0 +1,93 @@
+"""One batch in progress: what its transaction will write."""
+
+import time
+from datetime import UTC, datetime
+
+import structlog
+
+from foldlog.contracts.codec import Codec
+from foldlog.core import topics
+from foldlog.core.errors import EncodeError
+from foldlog.core.meta import Meta
+from foldlog.core.outcome import DeadLetter, Header, Reply
+from foldlog.core.topics import MAX_MESSAGE_BYTES
+from foldlog.engine.batch import Output, Received
+
+log = structlog.get_logger()
+
+# A record's batch overhead, key and headers stand beside its value below the topic's limit.
+LARGEST_VALUE = MAX_MESSAGE_BYTES - 4096
+
+
+def fitting(value: bytes, what: object) -> bytes:
+    """The value, if a topic takes a record of its size; EncodeError otherwise."""
+    if len(value) > LARGEST_VALUE:
+        raise EncodeError(f"{type(what).__name__} has {len(value)} bytes; a record holds {LARGEST_VALUE}")
+    return value
+
+
+class Work:
+    """The outputs of a batch, collected until all of it is decided."""
+
+    def __init__(self, context: str, processor: str, codec: Codec) -> None:
+        self.outputs: list[Output] = []
+        self.replies: list[tuple[int, Reply]] = []  # with the partition of the command
+        self.letters = 0
+        self.codec = codec
+        self._context = context
+        self._processor = processor
+
+    def dead_letter(self, message: Received, cause: str, reason: str) -> None:
+        """Puts a record aside, whole, with its cause and place."""
+        place = place_of(message)
+        log.warning("dead letter", processor=self._processor, place=place, cause=cause, reason=reason)
+        letter = DeadLetter(
+            message.topic(),
+            message.partition(),
+            message.offset(),
+            self._processor,
+            cause,
+            reason[:2000],
+            datetime.fromtimestamp(int(time.time() * 1000) / 1000, UTC),
+            message.key(),
+            message.value(),
+            tuple(Header(name, value) for name, value in message.headers() or ()),
+        )
+        topic = topics.dead_letters(self._context)
+        self.outputs.append(Output(topic, 0, place.encode(), self.codec.encode(letter)))
+        self.letters += 1
+
+
+def place_of(message: Received) -> str:
+    """`topic:partition:offset` of a record."""
+    return f"{message.topic()}:{message.partition()}:{message.offset()}"
+
+
+def time_of(message: Received) -> datetime:
+    """A record's timestamp, in UTC, to the millisecond."""
+    return datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
+
+
+def headers_of(message: Received) -> dict[str, str]:
+    """A record's headers as text; one that is not UTF-8 is passed over."""
+    found: dict[str, str] = {}
+    for name, value in message.headers() or ():
+        try:
+            found[name] = value.decode() if value is not None else ""
+        except UnicodeDecodeError:
+            log.debug("header is not UTF-8", header=name, place=place_of(message))
+    return found
+
+
+def meta_of_command(message: Received, aggregate_id: str, version: int, headers: dict[str, str], id_: str) -> Meta:
+    """What a handler of commands may know beside the command."""
+    return Meta(
+        event_id="",
+        aggregate_id=aggregate_id,
+        version=version,
+        time=time_of(message),
+        causation=id_,
+        correlation=headers.get("correlation-id") or id_,
+        actor=headers.get("actor"),
+        position=place_of(message),
+    )

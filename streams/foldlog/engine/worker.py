@@ -1,0 +1,226 @@
+"""A worker process: one Faust agent per processor, each with a poll thread and a process thread of its own.
+
+Faust runs without its own Kafka: with no topics it still joins a group whose rebalances stall the agents.
+"""
+
+import asyncio
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import faust
+import structlog
+from confluent_kafka.admin import AdminClient
+from faust.app.base import BootStrategy
+
+from foldlog.cluster import Cluster
+from foldlog.contracts.codec import Codec
+from foldlog.contracts.registry import Registry
+from foldlog.core.decider import Decider
+from foldlog.core.reactor import Reactor
+from foldlog.core.saga import Saga
+from foldlog.core.topology import Processor as Declared
+from foldlog.core.topology import Topology
+from foldlog.core.view import View
+from foldlog.engine import clients
+from foldlog.engine.coordinating import Coordinating
+from foldlog.engine.deciding import Deciding
+from foldlog.engine.feed import Feed
+from foldlog.engine.housekeeping import Housekeeping
+from foldlog.engine.identity import Identity
+from foldlog.engine.kind import Folding, Kind
+from foldlog.engine.partitions import Partitions
+from foldlog.engine.processor import Parts, Processor
+from foldlog.engine.reacting import Reacting
+from foldlog.engine.restoring import Group, LogReader, topic_ids
+from foldlog.engine.senders import sender
+from foldlog.engine.stats import Counters, ProcessorStats
+from foldlog.engine.transactions import Transactions
+from foldlog.engine.viewing import Viewing
+from foldlog.settings import Settings
+
+log = structlog.get_logger()
+
+OnStats = Callable[[list[ProcessorStats]], None]
+
+
+class _WithoutKafka(BootStrategy):
+    enable_kafka = False
+    enable_web = False
+    enable_sensors = False
+
+
+class _App(faust.App):
+    BootStrategy = _WithoutKafka
+
+
+class Line:
+    """One processor with its feed and its threads: what the agent and the housekeeping hold on to."""
+
+    def __init__(self, processor: Processor, kind: Kind, feed: Feed) -> None:
+        self.processor = processor
+        self.kind = kind
+        self.feed = feed
+        self.executor = ThreadPoolExecutor(1, thread_name_prefix=f"process-{kind.name}")
+        self.thread: threading.Thread | None = None
+
+
+class Worker:
+    """All chosen processors of a topology in this process."""
+
+    def __init__(self, topology: Topology, cluster: Cluster, settings: Settings, only: frozenset[str]) -> None:
+        self._topology = topology
+        self._cluster = cluster
+        self._settings = settings
+        self._identity = Identity(settings)
+        self._codec = Codec(topology, Registry(cluster.registry))
+        self._codec.prepare()
+        self._admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+        chosen = [topology.processor(name) for name in sorted(only)] or list(topology.processors)
+        self._failure: BaseException | None = None
+        self._stop = asyncio.Event()
+        self._lines: list[Line] = []
+        self._app = _App(f"foldlog-{topology.name}", broker="kafka://unused", store="memory://", autodiscover=False)
+        self._channels: dict[str, Any] = {}
+        for declared in chosen:
+            self._add(declared)
+
+    async def run(self, on_stats: OnStats | None) -> None:
+        """Runs until told to stop; raises what made a processor fail."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop.set)
+        housekeeping = Housekeeping(self._lines, self._admin, self._identity.directory, on_stats)
+        await self._app.start()
+        self._app.flow_control.resume()
+        self._start_feeds(loop)
+        try:
+            while not self._stop.is_set():
+                housekeeping.turn()
+                try:
+                    await asyncio.wait_for(self._stop.wait(), 1.0)
+                except TimeoutError:
+                    continue
+        finally:
+            await self._end(loop)
+            housekeeping.end()
+        if self._failure is not None:
+            raise self._failure
+
+    def _add(self, declared: Declared) -> None:
+        context, settings, cluster = self._topology.name, self._settings, self._cluster
+        kind = _kind(self._topology, declared, self._codec, settings)
+        group, instance = f"{context}.{kind.name}", self._identity.instance
+        channel = self._channels[kind.name] = self._app.channel(maxsize=16)
+        feed = Feed(
+            clients.member(cluster.bootstrap, group, instance, settings),
+            kind.inputs,
+            settings.batch_records,
+            lambda item: self._hand_over(channel, item),
+        )
+        config = clients.transactional(cluster.bootstrap, settings)
+        counters = Counters()
+        directory = self._identity.directory / "state" / group
+        parts = Parts(
+            context,
+            kind,
+            self._codec,
+            feed,
+            Transactions(config, f"{group}.{instance}", settings.socket_timeout_ms),
+            Group(cluster.bootstrap, group, settings),
+            LogReader(cluster.bootstrap, settings),
+            _partitions(kind, directory, settings, counters),
+            lambda names: topic_ids(self._admin, names),
+        )
+        line = Line(Processor(parts, counters), kind, feed)
+        self._lines.append(line)
+        self._app.agent(channel, name=group)(self._agent(line))
+
+    def _agent(self, line: Line) -> Callable[[Any], Any]:
+        async def process(batches: AsyncIterator[Any]) -> None:
+            loop = asyncio.get_running_loop()
+            async for batch in batches:
+                try:
+                    await loop.run_in_executor(line.executor, line.processor.take, batch)
+                except BaseException as error:
+                    # Faust would start the agent again without this batch; the process must end instead.
+                    self._fail(line, error)
+                    raise
+
+        return process
+
+    def _hand_over(self, channel: Any, item: Any) -> None:
+        asyncio.run_coroutine_threadsafe(channel.send(value=item), self._loop)
+
+    def _start_feeds(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        for line in self._lines:
+            line.thread = threading.Thread(target=self._poll, args=(line,), name=f"poll-{line.kind.name}", daemon=True)
+            line.thread.start()
+
+    def _poll(self, line: Line) -> None:
+        try:
+            line.feed.run()
+        except BaseException as error:
+            self._loop.call_soon_threadsafe(self._fail, line, error)
+
+    def _fail(self, line: Line, error: BaseException) -> None:
+        if self._failure is None and not isinstance(error, asyncio.CancelledError):
+            log.error("processor failed", processor=line.kind.name, error=str(error))
+            self._failure = error
+        self._stop.set()
+
+    async def _end(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Batches in flight end, members leave, stores close; nothing is cut off in the middle."""
+        for line in self._lines:
+            line.feed.stop()
+        for line in self._lines:
+            if line.thread is not None:
+                await loop.run_in_executor(None, line.thread.join, 90)
+            await loop.run_in_executor(line.executor, line.processor.close)
+            line.executor.shutdown()
+        await self._app.stop()
+        self._identity.release()
+
+
+def run(
+    topology: Topology,
+    cluster: Cluster,
+    settings: Settings,
+    only: frozenset[str] = frozenset(),
+    on_stats: OnStats | None = None,
+) -> None:
+    """Runs a topology's processors until SIGINT or SIGTERM; raises FoldlogError where one cannot go on.
+
+    `only` names the processors, all where it is empty; `on_stats` is called about once a second.
+    """
+    # Made before the app: Faust's own look-up of a loop warns from Python 3.12 on.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        worker = Worker(topology, cluster, settings, only)
+        loop.run_until_complete(worker.run(on_stats))
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def _kind(topology: Topology, declared: Declared, codec: Codec, settings: Settings) -> Kind:
+    match declared:
+        case Decider():
+            return Deciding(topology, declared, codec)
+        case View():
+            return Viewing(topology, declared, codec)
+        case Saga():
+            return Coordinating(topology, declared, codec)
+        case Reactor():
+            return Reacting(topology, declared, codec, sender(settings.notify))
+
+
+def _partitions(kind: Kind, directory: Path, settings: Settings, counters: Counters) -> Partitions | None:
+    if not isinstance(kind, Folding):
+        return None
+    return Partitions(kind, directory, settings.cache_records, counters)
