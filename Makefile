@@ -1,0 +1,115 @@
+# From a fresh clone, with Python 3.11 to 3.13 and make alone: `make demo`, `make test`.
+# PYTHON=/path/to/python chooses the interpreter; pip's own configuration is honoured.
+
+.DEFAULT_GOAL := help
+# One environment is installed into: never from two targets at once, whatever -j says.
+.NOTPARALLEL:
+.PHONY: help setup demo test test-adapters check lint types imports contracts format schemas manifests up down \
+	status clean distclean
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(VENV)/.run
+DEV := $(VENV)/.dev
+TOPOLOGY ?= topologies.orders
+# Extra arguments for pytest: make test PYTEST="-k saga"
+PYTEST ?=
+PYTHONS := $(if $(PYTHON),'$(PYTHON)',python3.13 python3.12 python3.11 python3 python)
+# A terminal sees pip's own progress; a log sees one line per step.
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SAY := printf '· %s\n'
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(RUN) ## a real order log through the whole pipeline, every total checked
+	@$(BIN)/foldlog demo
+
+test: $(DEV) check ## style, types, layers, contracts and every test that needs no server
+	@$(SAY) "pytest"
+	@$(BIN)/python -m pytest -p tests.no_skips -m "not adapters" $(PYTEST)
+
+test-adapters: $(DEV) ## the tests that need PostgreSQL, Redis, RabbitMQ or Node on this machine
+	@$(BIN)/python -m pytest -p tests.no_skips -m adapters $(PYTEST) || { code=$$?; test $$code -eq 5 && \
+		$(SAY) "no test needs a server yet" || exit $$code; }
+
+check: lint types imports contracts ## everything of `make test` but the tests
+
+lint: $(DEV) ## ruff: format and rules
+	@$(SAY) "ruff"
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/ruff check --quiet .
+
+types: $(DEV) ## mypy, strict
+	@$(SAY) "mypy"
+	@$(BIN)/mypy
+
+imports: $(DEV) ## import-linter: which layer may import which
+	@$(SAY) "import-linter"
+	@PYTHONPATH=. $(BIN)/lint-imports --no-timing
+
+contracts: $(DEV) ## committed schemas and manifests are those of the topologies
+	@$(SAY) "contracts"
+	@$(BIN)/foldlog schemas check $(TOPOLOGY)
+	@$(BIN)/python -m deploy.generate --check
+
+format: $(DEV) ## rewrite the sources in the project's format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+schemas: $(DEV) ## write schemas/ from the records of TOPOLOGY
+	@$(BIN)/foldlog schemas write $(TOPOLOGY)
+
+manifests: $(DEV) ## write deploy/topics/ from the topologies
+	@$(BIN)/python -m deploy.generate
+
+up: $(RUN) ## start the embedded Kafka and registry
+	@$(BIN)/foldlog up
+
+down: $(RUN) ## stop them
+	@$(BIN)/foldlog down
+
+status: $(RUN) ## show them
+	@$(BIN)/foldlog status
+
+setup: $(DEV) ## the environment of `make test`, without running anything
+
+clean: ## remove what builds and tests leave behind
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## clean, and remove the environment (data in .foldlog stays)
+	@rm -rf $(VENV)
+
+$(RUN): pyproject.toml | $(BIN)/python
+	@$(call install,embedded)
+	@touch $@
+
+$(DEV): pyproject.toml | $(BIN)/python
+	@$(call install,dev)
+	@touch $@ $(RUN)
+
+define install
+$(SAY) "installing foldlog[$(1)] into $(VENV) (minutes the first time, seconds after)"; \
+quiet=--quiet; if [ -t 1 ]; then quiet=; fi; \
+$(PIP) install $$quiet --editable '.[$(1)]'
+endef
+
+# The interpreter is tried, not just found: a version manager's shim may exist without its Python.
+$(BIN)/python:
+	@found=; bare=; for python in $(PYTHONS); do \
+		"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+			>/dev/null 2>&1 || continue; \
+		"$$python" -c 'import ensurepip, venv' >/dev/null 2>&1 || { bare="$$bare $$python"; continue; }; \
+		found="$$python"; break; \
+	done; \
+	if [ -z "$$found" ] && [ -n "$$bare" ]; then \
+		echo "error:$$bare cannot make environments: install venv (Debian: apt-get install python3-venv)" >&2; \
+		exit 1; \
+	elif [ -z "$$found" ]; then \
+		echo "error: foldlog needs Python 3.11, 3.12 or 3.13, and none of" $(PYTHONS) "is one:" \
+			"make PYTHON=/path/to/python3.12" >&2; \
+		exit 1; \
+	fi; \
+	$(SAY) "$(VENV): $$("$$found" --version), $$(command -v "$$found")"; \
+	"$$found" -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }
