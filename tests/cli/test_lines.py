@@ -85,7 +85,7 @@ OPEN = b'{"type": "Open", "data": %s}'
         (OPEN % b'{"account": "boom"}', "data: has no bank.account id: ValueError: no such key"),
         (OPEN % b'{"account": "a", "since": "yesterday"}', "data.since: Invalid RFC3339 encoded date"),
         (OPEN % b'{"account": "a", "ownrs": []}', "data.ownrs: Open has no such field"),
-        (OPEN % b'{"account": "a", "owners": [{"name": "x"}, {"name": 7}]}', "data.owners[1].name: Expected str, got int"),
+        (OPEN % b'{"account": "a", "owners": [{"name": "x"}, {"name": 7}]}', "data.owners[1].name: Expected str"),
         (OPEN % b'{"account": "a", "owners": [{"name": "x", "n": 1}]}', "data.owners[0].n: Owner has no such field"),
         (OPEN % b'{"account": "a", "labels": {"x": 1}}', "data.labels[...]: Expected str, got int"),
         (b'{"type": "Post", "data": {"account": "a", "amount": "ten"}}', "data.amount: Invalid decimal string"),

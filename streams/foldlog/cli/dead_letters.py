@@ -1,6 +1,6 @@
 """`foldlog dead-letters`: the records that could not be handled, and why."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from foldlog.cli.letters import check_cause, content, contexts, hexdump, letters
 from foldlog.cli.values import fields, plain
 from foldlog.core.errors import ConfigError
 from foldlog.core.outcome import CAUSES, DeadLetter
+
+if TYPE_CHECKING:
+    from foldlog.contracts.registry import Registry
 
 
 def register(app: typer.Typer) -> None:
@@ -37,11 +40,10 @@ def list_letters(
 ) -> None:
     """List dead letters: when, where the record stands, which processor refused it, and why."""
     check_cause(cause)
-    connection = loading.connect()
-    found: list[DeadLetter] = []
-    for name in [context] if context else contexts(connection.cluster.bootstrap):
-        with output.bar(f"reading dead letters of {name}") as progress:
-            found += (letter for letter in letters(connection, name, progress) if cause in (None, letter.cause))
+    with loading.connect() as connection:
+        names = [context] if context else contexts(connection.bootstrap)
+        every = (letter for name in names for letter in _read(connection, name))
+        found = [letter for letter in every if cause in (None, letter.cause)]
     found.sort(key=lambda letter: letter.time)
     shown = found[-limit:]
     if as_json:
@@ -60,16 +62,19 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Explain one dead letter: its cause, key, headers, bytes, and its content where it can be decoded."""
-    connection = loading.connect()
+    with loading.connect() as connection:
+        found = [letter for letter in _read(connection, context) if place(letter) == at]
+        if not found:
+            raise ConfigError(f"{context} has no dead letter at `{at}`: see `foldlog dead-letters list {context}`")
+        if as_json:
+            output.write_json([_whole(letter, connection.registry) for letter in found])
+        else:
+            output.write("\n".join(_text(letter, connection.registry) for letter in found))
+
+
+def _read(connection: loading.Connection, context: str) -> list[DeadLetter]:
     with output.bar(f"reading dead letters of {context}") as progress:
-        found = [letter for letter in letters(connection, context, progress) if place(letter) == at]
-    if not found:
-        raise ConfigError(f"{context} has no dead letter at `{at}`: see `foldlog dead-letters list {context}`")
-    registry = connection.cluster.registry
-    if as_json:
-        output.write_json([_whole(letter, registry) for letter in found])
-    else:
-        output.write("\n".join(_text(letter, registry) for letter in found))
+        return list(letters(connection, context, progress))
 
 
 def _summary(letter: DeadLetter) -> dict[str, str]:
@@ -82,7 +87,7 @@ def _summary(letter: DeadLetter) -> dict[str, str]:
     }
 
 
-def _whole(letter: DeadLetter, registry: str) -> dict[str, object]:
+def _whole(letter: DeadLetter, registry: "Registry") -> dict[str, object]:
     """Everything; `key` and `value` are Base64, `type` and `content` null where the value cannot be decoded."""
     read = content(letter.value, registry)
     name, inner = read if isinstance(read, tuple) else (None, None)
@@ -90,19 +95,20 @@ def _whole(letter: DeadLetter, registry: str) -> dict[str, object]:
     return {**found, "type": name, "content": plain(inner), "not_decoded": None if name else read}
 
 
-def _text(letter: DeadLetter, registry: str) -> str:
+def _text(letter: DeadLetter, registry: "Registry") -> str:
     lines = [
         f"{place(letter)}  {letter.time:%Y-%m-%d %H:%M:%S} UTC",
         f"processor  {letter.processor}",
         f"cause      {letter.cause}: {CAUSES.get(letter.cause, 'not a cause that this version knows')}",
-        f"reason     {letter.reason}",
+        f"reason     {output.readable(letter.reason)}",
         f"key        {_bytes(letter.key)}",
         *(f"header     {header.name}: {_bytes(header.value)}" for header in letter.headers),
     ]
     read = content(letter.value, registry)
     if isinstance(read, tuple):
         name, inner = read
-        lines.append(f"content    {name} {fields(inner) if not isinstance(inner, dict) else plain(inner)}")
+        shown = fields(inner) if isinstance(inner, dict) else str(plain(inner))
+        lines.append(f"content    {name} {output.readable(shown)}")
     else:
         lines.append(f"content    cannot be decoded: {read}")
     size = "null" if letter.value is None else f"{len(letter.value):,} bytes"
@@ -110,4 +116,4 @@ def _text(letter: DeadLetter, registry: str) -> str:
 
 
 def _bytes(value: bytes | None) -> str:
-    return "null" if value is None else value.decode(errors="backslashreplace")
+    return "null" if value is None else output.readable(value.decode(errors="backslashreplace"))

@@ -1,5 +1,6 @@
 """`foldlog inspect`: an aggregate as it was at each version, or where a saga stands."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -7,7 +8,6 @@ import typer
 from foldlog.cli import loading, output
 from foldlog.cli.arguments import Json, TopologyOption, examples
 from foldlog.cli.values import cell, fields, plain
-from foldlog.core.contract import Process
 from foldlog.core.decider import Decider
 from foldlog.core.errors import ConfigError, ContractError, DecodeError
 from foldlog.core.meta import Meta
@@ -86,28 +86,36 @@ def _aggregate(context: Topology, decider: Decider[Any, Any, Any], key: str, at:
 
 def _history(context: Topology, decider: Decider[Any, Any, Any], key: str) -> list[Version]:
     """The events of one aggregate in the order of their versions; warns where the log has a gap or a repeat."""
-    from foldlog.kafka.reading import read
-
-    topic, prefix = events(context.name, decider.name), f"{key}@".encode()
-    connection = loading.connect()
-    with output.bar(f"reading {topic}") as progress:
-        entries = [
-            entry
-            for entry in read(connection.cluster.bootstrap, topic, key=key, progress=progress)
-            if entry.key is not None and entry.key.startswith(prefix) and entry.key[len(prefix) :].isdigit()
-        ]
-    by_version: dict[int, Entry] = {}
-    for entry in entries:
-        version = int((entry.key or b"")[len(prefix) :])
-        if version in by_version and entry.value is not None:
-            offsets = f"{by_version[version].offset} and {entry.offset}"
-            output.note(f"warning: {topic}:{entry.partition} has version {version} twice, at {offsets}")
-        by_version[version] = entry
-    codec = connection.codec(context)
-    log = [_decoded(codec.decode_with, topic, by_version[version]) for version in sorted(by_version)]
-    found = [version for version in log if version is not None]
+    topic = events(context.name, decider.name)
+    with loading.connect() as connection:
+        entries = _last_of_each_version(topic, list(_entries(connection, topic, key)))
+        decode_with = connection.codec(context).decode_with
+        log = [_decoded(decode_with, topic, entries[version]) for version in sorted(entries)]
+    found = [event for event in log if event is not None]
     if found and found[-1][1].version != len(found):
         output.note(f"warning: {topic} has {len(found)} events of `{key}` up to version {found[-1][1].version}")
+    return found
+
+
+def _entries(connection: loading.Connection, topic: str, key: str) -> Iterator[tuple[int, "Entry"]]:
+    """The versions of one aggregate, whose keys are `id@version`; an id may hold an @ itself."""
+    from foldlog.kafka.reading import read
+
+    prefix = f"{key}@".encode()
+    with output.bar(f"reading {topic}") as progress:
+        for entry in read(connection.bootstrap, topic, key=key, progress=progress):
+            name, _, version = (entry.key or b"").rpartition(b"@")
+            if name + b"@" == prefix and version.isdigit():
+                yield int(version), entry
+
+
+def _last_of_each_version(topic: str, entries: list[tuple[int, "Entry"]]) -> dict[int, "Entry"]:
+    found: dict[int, Entry] = {}
+    for version, entry in entries:
+        if version in found and entry.value is not None:
+            offsets = f"{found[version].offset} and {entry.offset}"
+            output.note(f"warning: {topic}:{entry.partition} has version {version} twice, at {offsets}")
+        found[version] = entry
     return found
 
 
@@ -135,13 +143,13 @@ def _saga(context: Topology, saga: Saga[Any, Any, Any], key: str, as_json: bool)
     from foldlog.kafka.reading import latest, read
 
     topic = table(context.name, saga.name)
-    connection = loading.connect()
-    with output.bar(f"reading {topic}") as progress:
-        entry = latest(read(connection.cluster.bootstrap, topic, key=key, progress=progress)).get(key)
-    if entry is None:
+    with loading.connect() as connection:
+        with output.bar(f"reading {topic}") as progress:
+            entry = latest(read(connection.bootstrap, topic, key=key, progress=progress)).get(key)
+        decoded = entry and _decoded(connection.codec(context).decode_with, topic, entry)
+    if decoded is None:
         raise ConfigError(f"{context.name}.{saga.name} has no `{key}`")
-    decoded = _decoded(connection.codec(context).decode_with, topic, entry)
-    state, process = decoded if decoded is not None else (saga.initial, Process(0, False))
+    state, process = decoded
     if as_json:
         output.write_json({"id": key, **plain(process), "state": plain(state)})
     else:

@@ -10,6 +10,7 @@ from foldlog.core.topology import Topology
 
 if TYPE_CHECKING:
     from foldlog.cli.loading import Connection
+    from foldlog.contracts.registry import Registry
     from foldlog.kafka.reading import Progress
 
 SUFFIX = dead_letters("")
@@ -29,7 +30,7 @@ def letters(connection: "Connection", context: str, progress: "Progress") -> Ite
     topic = dead_letters(context)
     # A dead letter is the engine's own record: any topology of that name decodes it.
     codec = connection.codec(Topology(context))
-    for entry in read(connection.cluster.bootstrap, topic, progress=progress):
+    for entry in read(connection.bootstrap, topic, progress=progress):
         try:
             letter = codec.decode(entry.value or b"")
         except DecodeError as error:
@@ -61,7 +62,7 @@ def hexdump(value: bytes, limit: int = 256) -> str:
     return "\n".join(lines)
 
 
-def content(value: bytes | None, registry_url: str) -> tuple[str, Any] | str:
+def content(value: bytes | None, registry: "Registry") -> tuple[str, Any] | str:
     """The type and the fields of a value, by the schema it was written with; else why it cannot be read.
 
     Any type that the registry knows is read, also one that the topic does not accept.
@@ -70,24 +71,21 @@ def content(value: bytes | None, registry_url: str) -> tuple[str, Any] | str:
 
     from fastavro import schemaless_reader
 
-    from foldlog.contracts.registry import Registry
-
     if value is None:
         return "there is no value"
-    if len(value) < 6 or value[0] != 0:
+    if len(value) < 5 or value[0] != 0:
         return "it is not framed: byte 0, schema id of 4 bytes, Avro"
     schema_id = int.from_bytes(value[1:5], "big")
     try:
-        schema = Registry(registry_url).by_id(schema_id)
+        writer = registry.by_id(schema_id)
     except ContractError as error:
         return str(error)
     try:
         body = io.BytesIO(value[5:])
-        found = schemaless_reader(body, schema, None)
+        found = schemaless_reader(body, writer.schema, None)
     except Exception as error:  # fastavro raises whatever the bytes lead it to
         return f"it is not what schema {schema_id} says: {type(error).__name__}: {error}"
     rest = len(value) - 5 - body.tell()
     if rest:
         return f"{rest} bytes follow the value of schema {schema_id}"
-    name = schema.get("name", "?") if isinstance(schema, dict) else str(schema)
-    return name, found
+    return writer.name, found

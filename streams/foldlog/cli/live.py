@@ -1,10 +1,12 @@
-"""What a running worker shows: a live table on a terminal, a log line every ten seconds elsewhere."""
+"""What a running worker shows: a live table on a terminal, a log line a processor every ten seconds elsewhere."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import structlog
 from rich.live import Live
 from rich.table import Table
 
@@ -25,28 +27,24 @@ def shown(context: str) -> Iterator["OnStats"]:
     """Gives the function that the worker calls about once a second with the stats of its processors."""
     console = output.err()
     if not console.is_terminal:
-        yield _log()
+        _log_to_stderr(colors=False)
+        yield logged()
         return
-    with Live(console=console, refresh_per_second=4, transient=False) as live:
+    with Live(console=console, refresh_per_second=4) as live:
+        _log_to_stderr(colors=True)
         yield lambda stats: live.update(table(context, stats))
 
 
 def table(context: str, stats: "Sequence[ProcessorStats]") -> Table:
-    """One row a processor; while it restores, its state is a percentage."""
+    """One row a processor; while it restores, its state has a percentage."""
     drawn = Table(title=f"foldlog run: {context}", title_justify="left", header_style="bold")
     for name in COLUMNS:
         drawn.add_column(name, justify="right" if name in _RIGHT else "left")
     for one in stats:
-        drawn.add_row(*_cells(one), style="dim" if one.state == "stopped" else None)
+        numbers = (one.records, round(one.rate), one.lag, one.rows, one.dead_letters)
+        cells = (one.processor, one.kind, state(one), _partitions(one), *(f"{number:,}" for number in numbers))
+        drawn.add_row(*cells, style="dim" if one.state == "stopped" else None)
     return drawn
-
-
-def line(one: "ProcessorStats") -> str:
-    """A processor's stats as one line of a log."""
-    return (
-        f"{one.processor} {state(one)} partitions={_partitions(one)} records={one.records} rate={one.rate:.0f} "
-        f"lag={one.lag} rows={one.rows} dead_letters={one.dead_letters}"
-    )
 
 
 def state(one: "ProcessorStats") -> str:
@@ -56,23 +54,41 @@ def state(one: "ProcessorStats") -> str:
     return f"restoring {100 * one.restored // one.to_restore}%"
 
 
-def _cells(one: "ProcessorStats") -> tuple[str, ...]:
-    numbers = (f"{one.records:,}", f"{one.rate:,.0f}", f"{one.lag:,}", f"{one.rows:,}", f"{one.dead_letters:,}")
-    return one.processor, one.kind, state(one), _partitions(one), *numbers
+def logged(every: float = LOG_S) -> "OnStats":
+    """Logs the stats of each processor, at most once in `every` seconds."""
+    last = float("-inf")
+
+    def on_stats(stats: "Sequence[ProcessorStats]") -> None:
+        nonlocal last
+        if time.monotonic() - last < every:
+            return
+        last = time.monotonic()
+        for one in stats:
+            structlog.get_logger().info(
+                one.processor,
+                state=state(one),
+                partitions=_partitions(one),
+                records=one.records,
+                rate=round(one.rate),
+                lag=one.lag,
+                rows=one.rows,
+                dead_letters=one.dead_letters,
+            )
+
+    return on_stats
+
+
+def _log_to_stderr(colors: bool) -> None:
+    """Made once the live table stands: it redirects stderr, so that log lines scroll above it."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S"),
+            structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, pad_level=False),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def _partitions(one: "ProcessorStats") -> str:
     return ",".join(str(partition) for partition in one.partitions) or "none"
-
-
-def _log() -> "OnStats":
-    last = 0.0
-
-    def on_stats(stats: "Sequence[ProcessorStats]") -> None:
-        nonlocal last
-        if time.monotonic() - last >= LOG_S:
-            last = time.monotonic()
-            for one in stats:
-                output.note(f"{time.strftime('%H:%M:%S')} {line(one)}")
-
-    return on_stats

@@ -4,6 +4,8 @@ import importlib
 import re
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +17,7 @@ from foldlog.core.topology import Processor, Topology
 if TYPE_CHECKING:
     from foldlog.cluster import Cluster
     from foldlog.contracts.codec import Codec
+    from foldlog.contracts.registry import Registry
     from foldlog.settings import Settings
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -63,22 +66,31 @@ class Connection:
 
     settings: "Settings"
     cluster: "Cluster"
+    registry: "Registry"
+
+    @property
+    def bootstrap(self) -> str:
+        """Kafka's address."""
+        return self.cluster.bootstrap
 
     def codec(self, of: Topology) -> "Codec":
         """Encodes and decodes the records of a context."""
         from foldlog.contracts.codec import Codec
-        from foldlog.contracts.registry import Registry
 
-        return Codec(of, Registry(self.cluster.registry))
+        return Codec(of, self.registry)
 
 
-def connect() -> Connection:
+@contextmanager
+def connect() -> Iterator[Connection]:
     """The cluster of the settings, else the running embedded one; ClusterError says how to start one."""
     from foldlog import cluster
+    from foldlog.contracts.registry import Registry
     from foldlog.settings import load
 
     settings = load()
-    return Connection(settings, cluster.find(settings.bootstrap, settings.registry, settings.home))
+    found = cluster.find(settings.bootstrap, settings.registry, settings.home)
+    with closing(Registry(found.registry)) as registry:
+        yield Connection(settings, found, registry)
 
 
 def _imported(module: str) -> ModuleType:

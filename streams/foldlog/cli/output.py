@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,9 +11,9 @@ from contextlib import contextmanager
 from itertools import zip_longest
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 # rich draws about 2,000 rows a second; longer tables are laid out by hand.
 DRAWN_ROWS = 1000
@@ -20,24 +21,36 @@ DRAWN_ROWS = 1000
 Report = Callable[[int, int], None]
 
 
+def _console(*, stderr: bool) -> Console:
+    """Made anew, so that a redirected stream is the one written to; data is never read as markup or emoji."""
+    return Console(stderr=stderr, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
 def out() -> Console:
-    """The console of data. Made anew, so that a redirected stdout is the one written to."""
-    return Console(soft_wrap=True, highlight=False)
+    """The console of data."""
+    return _console(stderr=False)
 
 
 def err() -> Console:
     """The console of everything that is not data: progress, notes, errors."""
-    return Console(stderr=True, soft_wrap=True, highlight=False)
+    return _console(stderr=True)
 
 
 def note(text: str) -> None:
     """One line about what happens, on stderr."""
-    err().print(escape(text))
+    err().print(readable(text))
 
 
 def fail(text: str) -> None:
     """One red line `error: …` on stderr; line breaks inside are folded away."""
-    err().print(f"[bold red]error:[/] {escape(' '.join(text.split()))}")
+    err().print(Text("error: ", "bold red") + Text(readable(re.sub(r"\s*[\r\n]\s*", " ", text)), "default"))
+
+
+def readable(text: str) -> str:
+    """The text with control characters escaped, but for line feeds: data must not steer a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def write(text: str) -> None:
@@ -67,7 +80,7 @@ def write_csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def write_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[str] = frozenset()) -> None:
     """A table; columns named in `right` are aligned to the right. A pipe gets whole lines, never folded cells."""
-    console = out()
+    console, rows = out(), [[readable(cell) for cell in row] for row in rows]
     if len(rows) > DRAWN_ROWS or not console.is_terminal:
         write("".join(_lines(header, rows, right)))
         return
@@ -75,7 +88,7 @@ def write_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: fro
     for name in header:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*row)
     console.print(table, soft_wrap=False)
 
 
@@ -94,9 +107,9 @@ def _lines(header: Sequence[str], rows: Sequence[Sequence[str]], right: frozense
 def bar(text: str) -> Iterator[Report]:
     """A progress bar on stderr, only on a terminal; gives a function of (done, total)."""
     console = err()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(escape(text), total=None)
+        task = progress.add_task(text, total=None)
 
         drawn = 0.0
 
@@ -113,13 +126,13 @@ def bar(text: str) -> Iterator[Report]:
 def steps() -> Iterator[Callable[[str, int, int], None]]:
     """Progress of named steps, some counted in bytes; plain lines where stderr is not a terminal."""
     console = err()
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         tasks: dict[str, object] = {}
 
         def report(step: str, done: int, total: int) -> None:
             if step not in tasks:
-                tasks[step] = progress.add_task(escape(step), total=None)
+                tasks[step] = progress.add_task(step, total=None)
                 if not console.is_terminal:
                     note(step)
             progress.update(tasks[step], completed=done, total=total or None)  # type: ignore[arg-type]

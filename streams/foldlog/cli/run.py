@@ -35,10 +35,10 @@ def run(
     """
     context = loading.topology(topology)
     names = frozenset(context.processor(name).name for name in only or ())
-    connection = loading.connect()
-    if apply:
-        _apply(context, connection)
-    _require(context, connection, topology)
+    with loading.connect() as connection:
+        if apply:
+            _apply(context, connection)
+        _require(context, connection, topology)
 
     from foldlog.cli.live import shown
     from foldlog.engine import worker
@@ -48,13 +48,12 @@ def run(
 
 
 def _apply(context: Topology, connection: loading.Connection) -> None:
-    from foldlog.contracts import files
-    from foldlog.contracts.registry import Registry
+    from foldlog.contracts.subjects import push
     from foldlog.kafka import admin
 
-    bootstrap, replication = connection.cluster.bootstrap, connection.settings.replication_factor
+    bootstrap, replication = connection.bootstrap, connection.settings.replication_factor
     changes = admin.apply(bootstrap, topics(context), replication)
-    files.push(context, Registry(connection.cluster.registry))
+    push(context, connection.registry)
     output.note(f"{len(changes)} topic settings applied, schemas registered")
 
 
@@ -62,4 +61,4 @@ def _require(context: Topology, connection: loading.Connection, module: str) -> 
     from foldlog.kafka import admin
 
     remedy = f"run `foldlog topics apply {module}`, or add --apply"
-    admin.require(connection.cluster.bootstrap, topics(context), remedy)
+    admin.require(connection.bootstrap, topics(context), remedy)

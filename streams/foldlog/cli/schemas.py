@@ -7,6 +7,7 @@ import typer
 
 from foldlog.cli import loading, output
 from foldlog.cli.arguments import Json, TopologyName, examples
+from foldlog.core.topology import Topology
 
 Root = Annotated[Path, typer.Option("--root", help="Directory of the .avsc files.", file_okay=False)]
 ROOT = Path("schemas")
@@ -18,7 +19,9 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True, help="Avro contracts.", epilog=examples("foldlog schemas check topologies.orders")
     )
     group.command(epilog=examples("foldlog schemas write topologies.orders"))(write)
-    group.command(epilog=examples("foldlog schemas check topologies.orders"))(check)
+    group.command(
+        epilog=examples("foldlog schemas check topologies.orders", "foldlog schemas check topologies.orders --registry")
+    )(check)
     group.command(epilog=examples("foldlog schemas push topologies.orders"))(push)
     app.add_typer(group, name="schemas")
 
@@ -30,23 +33,43 @@ def write(topology: TopologyName, root: Root = ROOT, as_json: Json = False) -> N
     _print([str(path) for path in files.write(loading.topology(topology), root)], as_json, "nothing changed")
 
 
-def check(topology: TopologyName, root: Root = ROOT, as_json: Json = False) -> None:
-    """List the .avsc files that are stale or missing. Exit 1 where there are any."""
+def check(
+    topology: TopologyName,
+    root: Root = ROOT,
+    registry: Annotated[
+        bool, typer.Option("--registry", help="Also ask the registry whether each schema may follow its versions.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List the .avsc files that are stale, missing or left over. Exit 1 where there are any."""
     from foldlog.contracts import files
 
-    found = files.check(loading.topology(topology), root)
+    context = loading.topology(topology)
+    found = files.check(context, root)
+    if registry:
+        found += _incompatible(context)
     _print(found, as_json, "all schema files are as declared")
     raise typer.Exit(1 if found else 0)
 
 
 def push(topology: TopologyName, as_json: Json = False) -> None:
     """Register the schemas; an incompatible one is refused (FULL_TRANSITIVE)."""
-    from foldlog.contracts import files
-    from foldlog.contracts.registry import Registry
+    from foldlog.contracts import subjects
 
     context = loading.topology(topology)
-    registered = files.push(context, Registry(loading.connect().cluster.registry))
-    _print([str(subject) for subject in registered or ()], as_json, "all schemas are registered")
+    with loading.connect() as connection:
+        ids = subjects.push(context, connection.registry)
+    if as_json:
+        output.write_json(ids)
+    else:
+        output.write_table(("id", "subject"), [(str(ids[subject]), subject) for subject in sorted(ids)])
+
+
+def _incompatible(context: Topology) -> list[str]:
+    from foldlog.contracts import subjects
+
+    with loading.connect() as connection:
+        return subjects.compatibility(context, connection.registry)
 
 
 def _print(lines: list[str], as_json: bool, nothing: str) -> None:

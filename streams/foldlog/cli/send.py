@@ -75,12 +75,12 @@ def send(
     if as_json and not wait:
         raise typer.BadParameter("--json prints replies: add --wait")
     context, processor = loading.place(target, topology)
-    with _opened(file) as source:
-        connection = loading.connect()
-        bootstrap, topic = connection.cluster.bootstrap, commands(context.name, processor.name)
+    with _opened(file) as source, loading.connect() as connection:
+        bootstrap, topic = connection.bootstrap, commands(context.name, processor.name)
         codec = connection.codec(context)
         lines = Lines("stdin" if file == "-" else file, context, processor, codec.encode)
-        partition_count(bootstrap, topic)  # before a line is read: a missing topic is the first thing to say
+        # Before a line is read: what is missing in the cluster is the first thing to say.
+        partition_count(bootstrap, topic)
         codec.prepare()
         total = _checked(lines, source) if file != "-" and source.seekable() else 0
         producer = CommandProducer(bootstrap, connection.settings.compression)
@@ -97,7 +97,7 @@ def _opened(file: str) -> Iterator[BinaryIO]:
         return
     path = Path(file)
     if not path.exists() or path.is_dir() or not os.access(path, os.R_OK):
-        raise ConfigError(f"{file} is not a file that can be read; `-` reads standard input")
+        raise ConfigError(f"`{file}` is not a file that can be read; `-` reads standard input")
     with path.open("rb") as source:
         yield source
 

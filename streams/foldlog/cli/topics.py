@@ -28,8 +28,8 @@ def apply(topology: TopologyName, as_json: Json = False) -> None:
     from foldlog.kafka import admin
 
     declared = topics(loading.topology(topology))
-    connection = loading.connect()
-    changes = admin.apply(connection.cluster.bootstrap, declared, connection.settings.replication_factor)
+    with loading.connect() as connection:
+        changes = admin.apply(connection.bootstrap, declared, connection.settings.replication_factor)
     if as_json:
         output.write_json([{**asdict(change.difference), "done": change.done} for change in changes])
     elif changes:
@@ -47,8 +47,8 @@ def diff(topology: TopologyName, as_json: Json = False) -> None:
     from foldlog.kafka import admin
 
     declared = topics(loading.topology(topology))
-    connection = loading.connect()
-    found = admin.differences(connection.cluster.bootstrap, declared, connection.settings.replication_factor)
+    with loading.connect() as connection:
+        found = admin.differences(connection.bootstrap, declared, connection.settings.replication_factor)
     if as_json:
         output.write_json([asdict(difference) for difference in found])
     elif found:

@@ -1,6 +1,7 @@
 """Records as what JSON and text can hold, exactly: decimals plain, times in ISO 8601, bytes in Base64."""
 
 import json
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -17,15 +18,17 @@ def plain(value: Any) -> Any:
 def cell(value: Any) -> str:
     """The value as the text of one cell: nothing for None, JSON for what is nested."""
     simple = plain(value)
-    if simple is None:
-        return ""
-    return simple if isinstance(simple, str) else json.dumps(simple, ensure_ascii=False)
+    return "" if simple is None else _shown(simple)
 
 
-def fields(record: Record) -> str:
+def fields(record: Record | Mapping[str, Any]) -> str:
     """A record's fields on one line, `name=value`, without those that are None."""
-    values = ((name, getattr(record, name)) for name in record.__struct_fields__)
-    return " ".join(f"{name}={cell(value)}" for name, value in values if value is not None)
+    values = plain(record)
+    return " ".join(f"{name}={_shown(value)}" for name, value in values.items() if value is not None)
+
+
+def _shown(simple: Any) -> str:
+    return simple if isinstance(simple, str) else json.dumps(simple, ensure_ascii=False)
 
 
 def _without_decimals(value: Any) -> Any:

@@ -53,16 +53,16 @@ def view(
     context, processor = loading.place(target, topology)
     if not isinstance(processor, View):
         raise ConfigError(f"{target} is a {loading.kind(processor)}, not a view; try `foldlog inspect {target} ID`")
-    connection = loading.connect()
     topic = table(context.name, processor.name)
-    with output.bar(f"reading {topic}") as progress:
-        entries = latest(read(connection.cluster.bootstrap, topic, key=key, progress=progress))
-    if key is not None:
-        if key not in entries:
-            raise ConfigError(f"{target} has no row `{key}`")
-        entries = {key: entries[key]}
-    codec = connection.codec(context)
-    rows = {name: _row(codec, topic, entries[name]) for name in sorted(entries)}
+    with loading.connect() as connection:
+        with output.bar(f"reading {topic}") as progress:
+            entries = latest(read(connection.bootstrap, topic, key=key, progress=progress))
+        if key is not None:
+            if key not in entries:
+                raise ConfigError(f"{target} has no row `{key}`")
+            entries = {key: entries[key]}
+        codec = connection.codec(context)
+        rows = {name: _row(codec, topic, entries[name]) for name in sorted(entries)}
     _print(rows, processor.row, style, one=key is not None)
 
 
