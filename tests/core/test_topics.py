@@ -1,0 +1,56 @@
+"""The topics of a context follow from its processors."""
+
+from foldlog.core import Topology
+from foldlog.core.contract import contracts
+from foldlog.core.topics import MAX_MESSAGE_BYTES, topics
+from tests.core.counter import counter, echo, totals
+
+counting = Topology("counting", deciders=(counter,), sagas=(echo,), views=(totals,), partitions=3)
+
+
+def test_each_processor_has_its_topics() -> None:
+    assert [topic.name for topic in topics(counting)] == [
+        "counting.counter.commands",
+        "counting.counter.events",
+        "counting.echo.inbox",
+        "counting.echo",
+        "counting.totals.rekeyed",
+        "counting.totals",
+        "counting.replies",
+        "counting.dead-letters",
+    ]
+
+
+def test_keyed_topics_have_equal_partition_counts() -> None:
+    assert {topic.partitions for topic in topics(counting)[:-1]} == {3}
+
+
+def test_a_log_is_compacted_and_never_deleted_by_time() -> None:
+    log = next(topic for topic in topics(counting) if topic.name == "counting.counter.events")
+    assert log.config["cleanup.policy"] == "compact"
+    assert "retention.ms" not in log.config
+
+
+def test_a_dead_letter_holds_the_largest_record_whole() -> None:
+    *others, dead_letters = topics(counting)
+    sizes = [int(topic.config["max.message.bytes"]) for topic in others]
+    assert max(sizes) == MAX_MESSAGE_BYTES < int(dead_letters.config["max.message.bytes"])
+
+
+def test_contracts_are_named_after_context_and_owner() -> None:
+    named = {contract.name: contract.part for contract in contracts(counting)}
+    assert named == {
+        "counting.counter.Add": "command",
+        "counting.counter.Added": "event",
+        "counting.counter.Total": "state",
+        "counting.echo.Seen": "process",
+        "counting.totals.Row": "row",
+    }
+
+
+def test_events_carry_meta_and_processes_their_course() -> None:
+    envelopes = {contract.part: contract.envelope for contract in contracts(counting)}
+    assert {part: envelope[0] for part, envelope in envelopes.items() if envelope} == {
+        "event": "meta",
+        "process": "process",
+    }
