@@ -28,11 +28,15 @@ FRAME = 5
 
 
 class Codec:
-    """Encodes and decodes every record of a topology, and the engine's Reply and DeadLetter; safe to share."""
+    """Encodes and decodes every record of a topology, and the engine's Reply and DeadLetter; safe to share.
+
+    Raises ContractError where a record has no Avro schema or two share a name.
+    """
 
     def __init__(self, topology: Topology, registry: Registry) -> None:
         self._topology = topology
         self._registry = registry
+        self._schemas = subjects(topology)
         self._contracts = {contract.record: contract for contract in contracts(topology)}
         self._kinds: dict[str, tuple[type[Record], Envelope]] = {
             contract.name: (contract.record, contract.envelope) for contract in self._contracts.values()
@@ -53,9 +57,9 @@ class Codec:
 
         Raises ContractError naming a schema that is not registered, RegistryError where the registry is silent.
         """
-        known, ids = subjects(self._topology), {}
+        ids: dict[str, int] = {}
         for subject, name in names(self._topology).items():
-            found = self._registry.lookup(subject, known[subject])
+            found = self._registry.lookup(subject, self._schemas[subject])
             if found is None:
                 command = f"foldlog schemas push topologies.{self._topology.name}"
                 raise ContractError(f"{name} is not registered: run `{command}`")

@@ -38,6 +38,7 @@ from foldlog.contracts.shapes import (
     Shape,
     Symbols,
     Words,
+    called,
     fields_of,
 )
 from foldlog.contracts.skipping import Named, plain, skipper
@@ -121,7 +122,7 @@ class _Source:
             return self._branches(schema, shape)
         options = _options(shape, schema) if isinstance(shape, Choice) else [shape]
         lines = self._resolved(schema, options[0]) if options else None
-        return lines or [self._refused(f"{_name(schema)} was written where {_name(shape)} is read")]
+        return lines or [self._refused(f"{_name(schema)} was written where {called(shape)} is read")]
 
     def _branches(self, branches: list[Any], shape: Shape | None) -> Lines:
         lines = ["if (n := b[i]) > 127: n, i = N(b, i)", "i += 1"]
@@ -190,10 +191,10 @@ def _options(choice: Choice, schema: Any) -> list[Shape | None]:
     return [option for option in some if isinstance(option, Nested) and option.record.__name__ == name]
 
 
-def _name(of: Any) -> str:
-    if isinstance(of, dict):
-        return str(of.get("name") or logical(of) or of["type"])
-    return str(of)
+def _name(schema: Any) -> str:
+    if logical(schema) == "decimal":
+        return f"decimal({schema.get('precision')}, {schema.get('scale', 0)})"
+    return str(schema.get("name") or logical(schema) or schema["type"])
 
 
 def _arguments(record: type[Record], values: dict[str, str]) -> str:

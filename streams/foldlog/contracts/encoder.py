@@ -73,7 +73,7 @@ class _Source:
         name = self._known[record] = f"record_{len(self._known)}"
         kind = self._constant(record)
         pieces = ", ".join(self._pieces(field.shape, f"r.{field.name}") for field in fields_of(record))
-        text = f"def {name}(r):\n    if r.__class__ is not {kind}: W(r)\n    return J(({pieces},))\n"
+        text = f"def {name}(r):\n    if r.__class__ is not {kind}: W(r)\n    return J([{pieces}])\n"
         exec(compile(text, f"<encoder of {record.__name__}>", "exec"), self._scope)  # noqa: S102 — see above
         return name
 
@@ -95,7 +95,7 @@ class _Source:
                 null = options.index(None)
                 some = next(option for option in options if option is not None)
                 inner = self._pieces(some, "o")
-                return f"{SMALL[null]!r} if (o := {value}) is None else J(({SMALL[1 - null]!r}, {inner}))"
+                return f"{SMALL[null]!r} if (o := {value}) is None else J([{SMALL[1 - null]!r}, {inner}])"
             case Nested(record):
                 return f"{self._function(record)}({value})"
             case _:
@@ -123,7 +123,7 @@ class _Source:
     def _value(self, shape: Shape | None) -> Encode:
         """A function of one value; what it calls is looked up when it runs, so records may nest themselves."""
         pieces = 'b""' if shape is None else self._pieces(shape, "v")
-        found: Encode = eval(f"lambda v: J(({pieces},))", self._scope)  # noqa: S307 — see above
+        found: Encode = eval(f"lambda v: J([{pieces}])", self._scope)  # noqa: S307 — see above
         return found
 
 

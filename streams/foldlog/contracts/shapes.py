@@ -129,6 +129,21 @@ def _holds(option: Shape | None, value: Any) -> bool:
     return (option is None) == (value is None)
 
 
+def called(shape: Shape | None) -> str:
+    """What a shape is called in an error."""
+    match shape:
+        case Leaf(kind) | Items(kind, _):
+            return kind.__name__
+        case Scale(precision, scale):
+            return f"decimal({precision}, {scale})"
+        case Nested(inner) | Symbols(inner):
+            return inner.__name__
+        case Choice(options):
+            return " | ".join(called(option) for option in options)
+        case _:
+            return {Words: "str", Mapped: "dict"}.get(type(shape), "None")
+
+
 def shape_of(hint: Any, place: str) -> Shape:
     """The shape of one annotation; ContractError names `place` and what is allowed."""
     origin = get_origin(hint)
@@ -204,4 +219,4 @@ def _checked(name: str, place: str) -> str:
 
 def _refused(hint: Any, place: str) -> ContractError:
     name = hint.__name__ if isinstance(hint, type) else str(hint)
-    return ContractError(f"{place}: {name} has no Avro type; allowed are {ALLOWED}")
+    return ContractError(f"{place}: {name.replace('typing.', '')} has no Avro type; allowed are {ALLOWED}")
