@@ -13,20 +13,16 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FOLDLOG_", extra="ignore")
 
-    bootstrap: str | None = Field(
-        default=None, description="Kafka's host:port[,…]; unset: the cluster of `foldlog up`"
-    )
+    bootstrap: str | None = Field(default=None, description="Kafka's host:port[,…]; unset: the cluster of `foldlog up`")
     registry: str | None = Field(default=None, description="the schema registry's URL")
-    home: Path = Field(
-        default=Path(".foldlog"), description="data directory of the embedded cluster and the workers"
-    )
+    home: Path = Field(default=Path(".foldlog"), description="data directory of the embedded cluster and the workers")
     instance: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9._-]{1,100}$",
         description="this process's stable name; default: a free slot",
     )
     batch_records: int = Field(default=1000, ge=1, le=100_000, description="most records in one transaction")
-    batch_ms: int = Field(default=50, ge=1, le=10_000, description="longest wait for a batch to fill, in ms")
+    batch_ms: int = Field(default=5, ge=1, le=10_000, description="how long a batch waits to fill, in ms")
     cache_records: int = Field(default=100_000, ge=0, description="decoded states kept in memory per partition")
     compression: str = Field(
         default="lz4", pattern=r"^(none|gzip|snappy|lz4|zstd)$", description="codec of what is produced"

@@ -13,11 +13,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from foldlog.core.errors import EngineError
 from foldlog.engine.batch import Assignment, Batch, Place, Received
+from foldlog.settings import Settings
 
 log = structlog.get_logger()
 
 _POLL = 0.05  # s: the longest that one call holds the consumer
-_DRAIN = 0.005  # s: how long a batch that has begun waits for company
 _PATIENCE = 1.0  # s: work that runs longer has its partitions paused, so that polling can go on
 _IN_FLIGHT = 2  # batches handed over and not done: one being processed, one waiting
 _LAST_CHANCE = 60.0  # s: how long a revocation waits for the batch in flight
@@ -31,11 +31,16 @@ class Feed:
     """
 
     def __init__(
-        self, config: Mapping[str, Any], topics: tuple[str, ...], records: int, deliver: Callable[[Any], None]
+        self,
+        config: Mapping[str, Any],
+        topics: tuple[str, ...],
+        settings: Settings,
+        deliver: Callable[[Any], None],
     ) -> None:
         self._config = dict(config)
         self._topics = topics
-        self._records = records
+        self._records = settings.batch_records
+        self._fill = settings.batch_ms / 1000
         self._deliver = deliver  # called by the poll thread; must not block
         self._lock = threading.Lock()
         self._idle = threading.Event()
@@ -46,7 +51,7 @@ class Feed:
         self._paused = False
         self._reading = -1  # the epoch whose records may be delivered
         self.epoch = 0
-        self.lag = 0
+        self._lags: dict[Place, int] = {}
         self.assigned: tuple[Place, ...] = ()
 
     def run(self) -> None:
@@ -94,6 +99,10 @@ class Feed:
             if epoch == self.epoch:
                 self._go_on = epoch, offsets
 
+    def lag(self) -> int:
+        """Records that were not read yet, control records of transactions included; 0 at the end of every partition."""
+        return sum(self._lags.values())
+
     def is_current(self, epoch: int) -> bool:
         """False where the epoch is over; long work stops then."""
         return epoch == self.epoch and not self._stopping.is_set()
@@ -107,14 +116,14 @@ class Feed:
         epoch = self._reading
         messages = _consume(consumer, 1, _POLL)
         if messages and self._records > 1:
-            messages += _consume(consumer, self._records - 1, _DRAIN)
+            messages += _consume(consumer, self._records - 1, self._fill)
         batch = self._batch(consumer, epoch, messages)
         # An epoch that ended meanwhile (rebalance, abort) takes its records with it: they are read again.
         if epoch != self.epoch or not batch.messages:
             self._credit.release()
             return
-        self._measure(consumer, batch)
         self._deliver(batch)
+        self._measure(consumer, batch)
 
     def _batch(self, consumer: Consumer, epoch: int, messages: list[Received]) -> Batch:
         offsets: dict[Place, int] = {}
@@ -124,6 +133,8 @@ class Feed:
             if error is None:
                 offsets[message.topic(), message.partition()] = message.offset() + 1
                 records.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self._lags[message.topic(), message.partition()] = 0
             elif error.fatal() or error.code() in _HOPELESS:
                 raise KafkaException(error)
             else:
@@ -159,11 +170,9 @@ class Feed:
             self._paused = False
 
     def _measure(self, consumer: Consumer, batch: Batch) -> None:
-        lag = 0
-        for (topic, partition), offset in batch.offsets.items():
-            _, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
-            lag += max(0, high - offset)
-        self.lag = lag
+        for place, offset in batch.offsets.items():
+            _, high = consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+            self._lags[place] = max(0, high - offset)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Takes the partitions without reading them: they are read once they are restored."""
@@ -173,6 +182,7 @@ class Feed:
             self.epoch += 1
             epoch = self.epoch
         self.assigned = places
+        self._lags = {}
         self._paused = False
         self._deliver(Assignment(epoch, places, consumer.consumer_group_metadata()))
 
@@ -184,6 +194,7 @@ class Feed:
         if not self._idle.wait(_LAST_CHANCE):
             log.error("the batch in flight does not end; it will be fenced")
         self.assigned = ()
+        self._lags = {}
         self._paused = False
         consumer.unassign()
 

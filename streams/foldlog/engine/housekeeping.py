@@ -69,7 +69,7 @@ class Housekeeping:
             state=counters.state,
             records=counters.records,
             rate=(counters.records - records) / (now - then) if now > then else 0.0,
-            lag=line.feed.lag,
+            lag=line.feed.lag(),
             rows=counters.rows,
             dead_letters=counters.dead_letters,
             restored=counters.restored,

@@ -42,7 +42,13 @@ class Partitions:
         for rows in self.rows.values():
             rows.forget()
 
-    def catch_up(self, reader: LogReader, marks: Mapping[Place, tuple[int, int]], go_on: Callable[[], bool]) -> None:
+    def catch_up(
+        self,
+        reader: LogReader,
+        marks: Mapping[Place, tuple[int, int]],
+        go_on: Callable[[], bool],
+        stalled: Callable[[], None],
+    ) -> None:
         """Folds each partition's log from where its store is to its end."""
         for number, rows in self.rows.items():
             self._distrust(rows, *marks[self._kind.log, number])
@@ -52,7 +58,7 @@ class Partitions:
         ends = {place: marks[place][1] for place in starts}
         self._counters.restored = 0
         self._counters.to_restore = sum(max(0, ends[place] - start) for place, start in starts.items())
-        for messages in reader.read(starts, ends, go_on):
+        for messages in reader.read(starts, ends, go_on, stalled):
             positions: dict[int, int] = {}
             for message in messages:
                 self._kind.replay(message, self.rows[message.partition()])
@@ -61,7 +67,7 @@ class Partitions:
                 rows = self.rows[number]
                 if not rows.pack():
                     raise StateError(f"{self._kind.name}: a state folded from its log does not fit its schema")
-                rows.apply(position)
+                rows.apply(position, blind=True)
             self._counters.restored += len(messages)
         self.count()
 
@@ -79,7 +85,7 @@ class Partitions:
 
     def count(self) -> None:
         """Takes the number of rows, for those who look on."""
-        self._counters.rows = sum(rows.store.size() for rows in self.rows.values())
+        self._counters.rows = sum(rows.store.count for rows in self.rows.values())
 
     def _distrust(self, rows: Rows[Any], low: int, high: int) -> None:
         store = rows.store

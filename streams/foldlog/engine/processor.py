@@ -156,6 +156,7 @@ class Processor:
         for number in packed:
             rows = self._partitions.rows[number]
             rows.apply(ends.get((kind.log, number), rows.store.position))
+        self._partitions.count()
 
     def _positions(self) -> dict[Place, int]:
         kind = self._kind
@@ -216,7 +217,12 @@ class Processor:
         marks = parts.reader.watermarks({*self._places, *logs})
         if self._partitions is not None and isinstance(kind, Folding):
             self._partitions.open(numbers, self._topic_id(kind))
-            self._partitions.catch_up(parts.reader, marks, lambda: self._feed.is_current(epoch))
+            self._partitions.catch_up(
+                parts.reader,
+                marks,
+                go_on=lambda: self._feed.is_current(epoch),
+                stalled=lambda: parts.group.end_predecessors(self._places),
+            )
         has_output = {number: marks[place][1] > 0 for place in logs for number in (place[1],)}
         begin = first_offsets(parts.group.name, committed, {place: marks[place] for place in self._places}, has_output)
         fresh = {place: begin[place] for place in begin if committed.get(place, NO_OFFSET) < 0}

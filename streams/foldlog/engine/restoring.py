@@ -5,7 +5,7 @@ its markers, and a state that ends before it would give out its versions a secon
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from foldlog.settings import Settings
 log = structlog.get_logger()
 
 NO_OFFSET = -1001
+_LONGEST_WAIT = 120.0  # s without a record; far above any transaction's timeout
 _STABLE_WAIT = 1.0  # s: then the previous owner's open transaction is ended for it
 
 
@@ -30,9 +31,10 @@ class Group:
 
     bootstrap: str
     name: str
+    transactional_id: str  # our own
     settings: Settings
 
-    def committed(self, places: Iterable[Place]) -> dict[Place, int]:
+    def committed(self, places: Collection[Place]) -> dict[Place, int]:
         """The committed offsets once no open transaction can still change them; NO_OFFSET where there is none.
 
         Where a dead owner's transaction blocks them, it is ended by taking its transactional id.
@@ -45,7 +47,7 @@ class Group:
             except KafkaException as error:
                 if error.args[0].code() not in _UNSTABLE:
                     raise
-                self._end_predecessors(marks)
+                self.end_predecessors(places)
                 found = consumer.committed(marks, 30)
         except KafkaException as error:
             raise TaintError(f"offsets of group {self.name}: {error.args[0].str()}") from error
@@ -53,12 +55,17 @@ class Group:
             consumer.close()
         return {(mark.topic, mark.partition): mark.offset for mark in found}
 
-    def _end_predecessors(self, marks: list[TopicPartition]) -> None:
-        """The metadata of a committed offset names the transactional id that wrote it."""
+    def end_predecessors(self, places: Collection[Place]) -> None:
+        """Ends the open transactions of those who owned these partitions before.
+
+        The metadata of a committed offset names the transactional id that wrote it; our own has been ended already.
+        """
+        marks = [TopicPartition(topic, partition) for topic, partition in places]
         config = {**clients.offsets_reader(self.bootstrap, self.name), "isolation.level": "read_uncommitted"}
         consumer = Consumer(config)
         try:
             owners = {mark.metadata for mark in consumer.committed(marks, 10) if mark.metadata}
+            owners.discard(self.transactional_id)
         finally:
             consumer.close()
         for owner in sorted(owners):
@@ -90,9 +97,15 @@ class LogReader:
             consumer.close()
 
     def read(
-        self, starts: Mapping[Place, int], ends: Mapping[Place, int], go_on: Callable[[], bool]
+        self,
+        starts: Mapping[Place, int],
+        ends: Mapping[Place, int],
+        go_on: Callable[[], bool],
+        stalled: Callable[[], None],
     ) -> Iterator[list[Received]]:
         """Committed records from the starts to the ends, in lists; stops early when told to.
+
+        `stalled` is called once, when nothing came for a second: somebody's open transaction is in the way.
 
         A partition is done when the reader stands at its end: control records and aborted ones are never seen,
         so only the reader's own end-of-partition notice tells.
@@ -102,7 +115,7 @@ class LogReader:
             return
         consumer = self._consumer("read_committed")
         consumer.assign([TopicPartition(*place, starts[place]) for place in open_])
-        waiting_since = time.monotonic()
+        waiting_since, told = time.monotonic(), False
         try:
             while open_ and go_on():
                 records = []
@@ -121,7 +134,10 @@ class LogReader:
                 if records:
                     waiting_since = time.monotonic()
                     yield records
-                elif open_ and time.monotonic() - waiting_since > 120:
+                elif open_ and not told and time.monotonic() - waiting_since > _STABLE_WAIT:
+                    told = True
+                    stalled()
+                elif open_ and time.monotonic() - waiting_since > _LONGEST_WAIT:
                     raise StateError(f"the log does not reach its end: {sorted(open_)}; is a transaction left open?")
         finally:
             consumer.close()

@@ -55,9 +55,17 @@ class Rows(Generic[T]):
             return error
         return None
 
-    def apply(self, position: int) -> None:
-        """Makes the packed overlay lasting: one write with the log position."""
-        self.store.apply(self.packed, position)
+    def apply(self, position: int, blind: bool = False) -> None:
+        """Makes the packed overlay lasting: one write with the log position.
+
+        A row that was looked at before it was set is cached if it existed; `blind` rows were not looked at.
+        """
+        known, store = self._cache, self.store
+        count = store.count
+        for key, row in self.changed.items():
+            existed = key in known or (blind and store.get(key) is not None)
+            count += (row is not None) - existed
+        store.apply(self.packed, position, count)
         for key, row in self.changed.items():
             self._cache.pop(key, None)
             if row is not None:

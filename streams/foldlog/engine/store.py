@@ -16,6 +16,7 @@ log = structlog.get_logger()
 _ROW = b"r"
 _POSITION = b"p"  # next offset of the log, decimal
 _TOPIC = b"t"  # id of the log's topic: a topic made anew has another history
+_COUNT = b"n"  # number of rows, decimal
 _WRITTEN = b"w"  # seconds since the epoch, decimal
 _DAMAGE = ("Corruption", "No such file", "Invalid argument")
 
@@ -37,14 +38,15 @@ class Store:
                 self.clear(f"it belongs to topic id {known.decode(errors='replace')}")
             self._db[_TOPIC] = topic_id.encode()
         self.position = int(self._get(_POSITION) or 0)
+        self.count = int(self._get(_COUNT) or 0)
         self.written = float(self._get(_WRITTEN) or time.time())
 
     def get(self, key: bytes) -> bytes | None:
         """The row of a key, None where there is none."""
         return self._get(_ROW + key)
 
-    def apply(self, rows: Mapping[bytes, bytes | None], position: int) -> None:
-        """Writes and deletes rows and moves the log position, all or nothing."""
+    def apply(self, rows: Mapping[bytes, bytes | None], position: int, count: int) -> None:
+        """Writes and deletes rows, moves the log position and notes the number of rows, all or nothing."""
         batch = WriteBatch(raw_mode=True)
         for key, row in rows.items():
             if row is None:
@@ -52,12 +54,14 @@ class Store:
             else:
                 batch.put(_ROW + key, row)
         batch.put(_POSITION, b"%d" % position)
+        batch.put(_COUNT, b"%d" % count)
         batch.put(_WRITTEN, b"%d" % int(time.time()))
         try:
             self._db.write(batch)
         except Exception as error:
             raise StoreError(f"store {self.path} cannot be written: {error}") from error
         self.position = position
+        self.count = count
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Every key and row."""
@@ -66,10 +70,6 @@ class Store:
                 return
             yield key[1:], row
 
-    def size(self) -> int:
-        """About how many rows there are."""
-        return int(self._db.property_int_value("rocksdb.estimate-num-keys") or 0)
-
     def clear(self, why: str) -> None:
         """Deletes everything; the log has it all."""
         log.warning("store deleted, it is folded again from its log", store=str(self.path), because=why)
@@ -77,7 +77,7 @@ class Store:
         shutil.rmtree(self.path, ignore_errors=True)
         self._db = _open(self.path)
         self._db[_TOPIC] = self._topic_id.encode()
-        self.position = 0
+        self.position = self.count = 0
 
     def close(self) -> None:
         """Releases the files."""

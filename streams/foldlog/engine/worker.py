@@ -118,7 +118,7 @@ class Worker:
         feed = Feed(
             clients.member(cluster.bootstrap, group, instance, settings),
             kind.inputs,
-            settings.batch_records,
+            settings,
             lambda item: self._hand_over(channel, item),
         )
         config = clients.transactional(cluster.bootstrap, settings)
@@ -130,7 +130,7 @@ class Worker:
             self._codec,
             feed,
             Transactions(config, f"{group}.{instance}", settings.socket_timeout_ms),
-            Group(cluster.bootstrap, group, settings),
+            Group(cluster.bootstrap, group, f"{group}.{instance}", settings),
             LogReader(cluster.bootstrap, settings),
             _partitions(kind, directory, settings, counters),
             lambda names: topic_ids(self._admin, names),
