@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from foldlog.core import Record
+from foldlog.core import Record, Rejected
 from foldlog.testing import fold, given
-from topologies.orders.order import DONE, POSSIBLE, Order, Status, order
+from topologies.orders.order import DONE, POSSIBLE, Order, Status, decide, order
 from topologies.orders.order_messages import (
     AddItem,
     CancellationRequested,
@@ -172,3 +172,9 @@ def test_the_events_of_each_specification_lead_to_the_status_they_stand_for(stat
 
 def test_the_state_keeps_what_the_events_said() -> None:
     assert fold(order, drafted, submitted, confirmed) == Order(Status.CONFIRMED, "ada", DAY, (lp,), Decimal("23.54"))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: type(command).__name__)
+def test_nothing_is_decided_in_a_status_that_this_version_does_not_know(command: Command) -> None:
+    with pytest.raises(Rejected, match="order 1 is unknown"):
+        decide(command, Order(Status.UNKNOWN))

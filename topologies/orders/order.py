@@ -30,6 +30,9 @@ from topologies.orders.pricing import NOTHING, OrderItem, merge, price
 
 
 class Status(StrEnum):
+    """UNKNOWN is how an older reader sees what was added after it; nothing writes it."""
+
+    UNKNOWN = "unknown"
     DRAFT = "draft"
     SUBMITTED = "submitted"
     CANCELLING = "cancelling"

@@ -52,6 +52,9 @@ Event = PaymentAuthorised | PaymentDeclined | PaymentCaptured | PaymentVoided | 
 
 
 class Stage(StrEnum):
+    """UNKNOWN is how an older reader sees what was added after it; nothing writes it."""
+
+    UNKNOWN = "unknown"
     AUTHORISED = "authorised"
     DECLINED = "declined"
     CAPTURED = "captured"
