@@ -123,22 +123,22 @@ class Feed:
             self._credit.release()
             return
         self._deliver(batch)
-        self._measure(consumer, batch)
 
     def _batch(self, consumer: Consumer, epoch: int, messages: list[Received]) -> Batch:
         offsets: dict[Place, int] = {}
-        records = []
+        records, ends = [], set()
         for message in messages:
             error = message.error()
             if error is None:
                 offsets[message.topic(), message.partition()] = message.offset() + 1
                 records.append(message)
             elif error.code() == KafkaError._PARTITION_EOF:
-                self._lags[message.topic(), message.partition()] = 0
+                ends.add((message.topic(), message.partition()))
             elif error.fatal() or error.code() in _HOPELESS:
                 raise KafkaException(error)
             else:
                 log.debug("consumer", error=error.str())
+        self._measure(consumer, offsets, ends)
         return Batch(epoch, records, offsets, consumer.consumer_group_metadata())
 
     def _position(self, consumer: Consumer) -> None:
@@ -169,10 +169,11 @@ class Feed:
             consumer.resume(consumer.assignment())
             self._paused = False
 
-    def _measure(self, consumer: Consumer, batch: Batch) -> None:
-        for place, offset in batch.offsets.items():
+    def _measure(self, consumer: Consumer, offsets: dict[Place, int], ends: set[Place]) -> None:
+        for place, offset in offsets.items():
             _, high = consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
             self._lags[place] = max(0, high - offset)
+        self._lags |= dict.fromkeys(ends, 0)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Takes the partitions without reading them: they are read once they are restored."""
