@@ -46,7 +46,7 @@ types: $(DEV) ## mypy, strict
 
 imports: $(DEV) ## import-linter: which layer may import which
 	@$(SAY) "import-linter"
-	@PYTHONPATH=. $(BIN)/lint-imports --no-timing
+	@PYTHONPATH=. $(BIN)/lint-imports --no-logo
 
 contracts: $(DEV) ## committed schemas and manifests are those of the topologies
 	@$(SAY) "contracts"
