@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from foldlog.contracts.codec import Codec
+from foldlog.contracts.encoder import Unfit, encoder
+from foldlog.contracts.faults import fault_in
 from foldlog.contracts.registry import Registry
 from foldlog.core.contract import Process
 from foldlog.core.decider import Decider
@@ -18,7 +21,19 @@ from foldlog.core.meta import Meta
 from foldlog.core.outcome import DeadLetter, Header, Reply
 from foldlog.core.record import Record
 from foldlog.core.topology import Topology
-from tests.contracts.specimen import Account, Balance, Post, Posted, Sample, Steps, account, banking, fresh_name
+from tests.contracts.specimen import (
+    Account,
+    Balance,
+    Line,
+    Post,
+    Posted,
+    Sample,
+    Sku,
+    Steps,
+    account,
+    banking,
+    fresh_name,
+)
 
 sample = Sample()
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -155,6 +170,41 @@ def test_a_plain_string_is_unexpected(codec: Codec, registry: Registry) -> None:
     with pytest.raises(DecodeError, match=r"string is no record of ") as caught:
         codec.decode(b"\0" + schema_id.to_bytes(4, "big") + b"\x02a")
     assert caught.value.cause == "unexpected-type"
+
+
+def test_an_event_without_the_meta_that_its_schema_has_is_malformed(codec: Codec) -> None:
+    whole = codec.encode(sample.event, sample.meta)
+    alone = codec.encode(Post(*structs.astuple(sample.event)))
+    with pytest.raises(DecodeError, match="the record ends too early") as caught:
+        codec.decode(whole[:5] + alone[5:])
+    assert caught.value.cause == "malformed"
+
+
+def test_a_record_of_the_right_name_and_the_wrong_type_is_unexpected(
+    codec: Codec, bank: Topology, registry: Registry
+) -> None:
+    fields = [{"name": "account", "type": "long"}, {"name": "amount", "type": "double"}]
+    twin = {"type": "record", "name": "Post", "namespace": f"{bank.name}.account", "fields": fields}
+    schema_id = registry.register(f"{fresh_name()}-twins", twin)
+    with pytest.raises(
+        DecodeError, match=r"account\.Post \(schema \d+\): long was written where str is read$"
+    ) as caught:
+        codec.decode(b"\0" + schema_id.to_bytes(4, "big") + b"\0" * 9)
+    assert caught.value.cause == "unexpected-type"
+
+
+def test_a_nested_record_of_a_subclass_is_refused_not_cut() -> None:
+    class Parcel(Record):
+        line: Line
+
+    class Heavy(Line):
+        weight: int
+
+    assert encoder(Parcel)(Parcel(Line(Sku("a"), 1, Decimal(1))))
+    parcel = Parcel(Heavy(Sku("a"), 1, Decimal(1), 5))
+    assert fault_in(parcel) == "line: is Heavy, not Line"
+    with pytest.raises(Unfit):
+        encoder(Parcel)(parcel)
 
 
 @given(st.binary(max_size=60), st.integers(0, 60))
