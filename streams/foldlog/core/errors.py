@@ -52,7 +52,14 @@ class DecodeError(ContractError):
 
 
 class EncodeError(ContractError):
-    """A value does not fit its schema; it is refused, never rounded."""
+    """A value does not fit its schema, or its record no topic; it is refused, never rounded or cut.
+
+    `cause` is "encode-failed" or "oversized".
+    """
+
+    def __init__(self, message: str, cause: str = "encode-failed") -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class RegistryError(ContractError):

@@ -8,7 +8,7 @@ import msgspec
 from foldlog.contracts.codec import Codec
 from foldlog.core import topics
 from foldlog.core.contract import Process
-from foldlog.core.errors import DecodeError, RegistryError, StateError
+from foldlog.core.errors import DecodeError, EncodeError, RegistryError, StateError
 from foldlog.core.folding import with_meta
 from foldlog.core.meta import Meta
 from foldlog.core.partitioning import partition_of
@@ -20,7 +20,7 @@ from foldlog.engine.kind import Folding
 from foldlog.engine.routing import moved
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
-from foldlog.engine.work import Work, fitting, headers_of, meta_of_command, place_of
+from foldlog.engine.work import LONGEST_KEY, Work, fitting, headers_of, meta_of_command, place_of
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -44,6 +44,7 @@ class Coordinating(Folding[Running]):
         self.inputs = (*(topics.events(context, source.name) for source in saga.sources), *own, self._inbox)
         self.trims = (self._inbox,)
         self._topology = topology
+        self.count = topology.partitions
         self._saga = saga
         self._codec = codec
         self._react = with_meta(saga.react)
@@ -74,7 +75,7 @@ class Coordinating(Folding[Running]):
             raise
         except Exception as error:
             del work.outputs[done:]  # half of a step's commands must not go out
-            self.fail(message, work, "fold-failed", error)
+            self.fail(message, work, error.cause if isinstance(error, EncodeError) else "fold-failed", error)
 
     def outputs(self, packed: Mapping[bytes, bytes | None], partition: int) -> Iterator[Output]:
         """The changed states, as records of the saga's topic."""
@@ -114,7 +115,7 @@ class Coordinating(Folding[Running]):
         """A command of the saga: its id follows from the step, its correlation from the cause."""
         decider = self._topology.deciders_by_command[type(command)]
         key = decider.key(command).encode()
-        value = fitting(self._codec.encode(command), command)
+        value = self._codec.encode(command)
         headers: list[tuple[str, bytes | None]] = [
             ("command-id", id_.encode()),
             ("correlation-id", meta.correlation.encode()),
@@ -123,10 +124,12 @@ class Coordinating(Folding[Running]):
             headers.append(("actor", meta.actor.encode()))
         topic = topics.commands(self._topology.name, decider.name)
         partition = partition_of(key, self._topology.partitions)
-        return Output(topic, partition, key, value, headers)
+        return fitting(Output(topic, partition, key, value, headers))
 
     def _pack(self, running: Running) -> bytes:
-        return fitting(self._codec.encode(running.state, running.process), running.state)
+        packed = self._codec.encode(running.state, running.process)
+        fitting(Output(self.log, 0, LONGEST_KEY, packed))
+        return packed
 
     def _unpack(self, packed: bytes) -> Running:
         state, process = self._codec.decode_with(packed)

@@ -1,5 +1,6 @@
 """Deciders in the engine: command in, events and a reply out, the aggregate's state moved on."""
 
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -7,9 +8,10 @@ import msgspec
 import structlog
 
 from foldlog.contracts.codec import Codec
+from foldlog.contracts.schema import schema_of
 from foldlog.core import topics
 from foldlog.core.decider import Decider
-from foldlog.core.errors import ContractError, DecodeError, RegistryError, Rejected, StateError
+from foldlog.core.errors import DecodeError, EncodeError, RegistryError, Rejected, StateError
 from foldlog.core.folding import with_meta
 from foldlog.core.meta import Meta
 from foldlog.core.outcome import Reply
@@ -20,11 +22,12 @@ from foldlog.engine.batch import Output, Place, Received
 from foldlog.engine.kind import Folding
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
-from foldlog.engine.work import Work, fitting, headers_of, meta_of_command, place_of
+from foldlog.engine.work import Work, fitting, headers_of, meta_of_command, place_of, text_of
 
 log = structlog.get_logger()
 
 REMEMBERED = 64  # command ids kept with an aggregate; a repetition further back is a new command
+LONGEST_ID = 200  # characters of a command id
 FORWARDED = "forwarded-from"
 
 
@@ -51,9 +54,14 @@ class Deciding(Folding[Aggregate]):
         self._decide = with_meta(decider.decide)
         self._evolve = with_meta(decider.evolve)
         self._accepts = frozenset(decider.commands)
-        self._partitions = topology.partitions
+        self.count = self._partitions = topology.partitions
         self._replies = topics.replies(topology.name)
         self._blank = Aggregate(0, (), decider.initial)
+
+    def fingerprint(self) -> str:
+        """Of the state's schema: a state of another shape is folded again from the log, never guessed."""
+        schema = schema_of(self._codec.contract(self._decider.state))
+        return f"{zlib.crc32(msgspec.json.encode(schema, order='deterministic')):08x}"
 
     def rows(self, store: Store, cached: int) -> Rows[Aggregate]:
         """The aggregates of one partition."""
@@ -65,7 +73,7 @@ class Deciding(Folding[Aggregate]):
         if key is None:
             work.dead_letter(message, "null-key", "a command needs a key: the aggregate's id")
         elif (home := partition_of(key, self._partitions)) != message.partition():
-            self._forward(message, home, work)
+            self._forward(message, key, home, work)
         elif value is None:
             work.dead_letter(message, "null-value", "a command needs a value")
         else:
@@ -73,10 +81,8 @@ class Deciding(Folding[Aggregate]):
                 self._run(message, key, self._command(key, value), rows, work)
             except (RegistryError, StateError):
                 raise  # the engine's trouble, not the record's
-            except DecodeError as error:
+            except (DecodeError, EncodeError) as error:
                 self.fail(message, work, error.cause, error)
-            except ContractError as error:
-                self.fail(message, work, "encode-failed", error)
             except Exception as error:
                 self.fail(message, work, "decide-failed", error)
 
@@ -113,6 +119,8 @@ class Deciding(Folding[Aggregate]):
     def _run(self, message: Received, key: bytes, command: Record, rows: Rows[Aggregate], work: Work) -> None:
         aggregate = rows.get(key) or self._blank
         headers = headers_of(message) if message.headers() else {}
+        if len(headers.get("command-id", "")) > LONGEST_ID:
+            raise DecodeError(f"the command id has more than {LONGEST_ID} characters", "malformed")
         id_ = _id_of(message, headers)
         asked = "reply-to" in headers
         for known, version in aggregate.outcomes:
@@ -125,7 +133,7 @@ class Deciding(Folding[Aggregate]):
             after, written = self._outcome(command, aggregate, meta)
         except Rejected as rejected:
             log.info("rejected", processor=self.name, command=id_, aggregate=meta.aggregate_id, reason=str(rejected))
-            reply = Reply(id_, "rejected", aggregate.version, reason=str(rejected))
+            reply = Reply(id_, "rejected", aggregate.version, reason=text_of(rejected))
         else:
             reply = Reply(id_, "accepted", after.version)
             work.outputs += written
@@ -143,9 +151,9 @@ class Deciding(Folding[Aggregate]):
             version += 1
             suffix = f"{meta.aggregate_id}@{version}"
             of_event = replace(meta, event_id=f"{self.name}:{suffix}", version=version)
-            value = fitting(self._codec.encode(event, of_event), event)
+            value = self._codec.encode(event, of_event)
             state = self._evolve(state, event, of_event)
-            written.append(Output(self.log, partition, suffix.encode(), value))
+            written.append(fitting(Output(self.log, partition, suffix.encode(), value)))
         return Aggregate(version, self._remember(aggregate, meta.causation, version), state), written
 
     def _remember(self, aggregate: Aggregate, id_: str, version: int) -> tuple[tuple[str, int], ...]:
@@ -162,7 +170,7 @@ class Deciding(Folding[Aggregate]):
         super().fail(message, work, cause, error)
         headers = headers_of(message)
         if "reply-to" in headers:
-            reply = Reply(_id_of(message, headers), "failed", 0, reason=f"{type(error).__name__}: {error}")
+            reply = Reply(_id_of(message, headers), "failed", 0, reason=text_of(error))
             work.replies.append((message.partition(), reply))
 
     def replies(self, work: Work, ends: Mapping[Place, int]) -> Iterator[Output]:
@@ -174,14 +182,16 @@ class Deciding(Folding[Aggregate]):
             key = reply.command_id.encode()
             yield Output(self._replies, partition_of(key, self._partitions), key, self._codec.encode(placed))
 
-    def _forward(self, message: Received, partition: int, work: Work) -> None:
+    def _forward(self, message: Received, key: bytes, partition: int, work: Work) -> None:
         """Moves a command to the partition of its key, with its first place as its id and its own time."""
         headers = list(message.headers() or ())
         if not any(name == FORWARDED for name, _ in headers):
             headers.append((FORWARDED, place_of(message).encode()))
-        work.outputs.append(
-            Output(self.commands, partition, message.key(), message.value(), headers, message.timestamp()[1])
-        )
+        output = Output(self.commands, partition, key, message.value(), headers, message.timestamp()[1])
+        try:
+            work.outputs.append(fitting(output))
+        except EncodeError as error:
+            self.fail(message, work, error.cause, error)
 
     def _pack(self, aggregate: Aggregate) -> bytes:
         state = self._codec.encode(aggregate.state)
@@ -193,4 +203,8 @@ class Deciding(Folding[Aggregate]):
 
 
 def _id_of(message: Received, headers: dict[str, str]) -> str:
-    return headers.get("command-id") or headers.get(FORWARDED) or place_of(message)
+    """A command's id: the sender's, else the first place at which the command stood."""
+    explicit = headers.get("command-id", "")
+    if len(explicit) > LONGEST_ID:
+        return place_of(message)
+    return explicit or headers.get(FORWARDED) or place_of(message)

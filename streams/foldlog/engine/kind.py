@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from foldlog.engine.batch import Output, Place, Received
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
-from foldlog.engine.work import Work
+from foldlog.engine.work import Work, text_of
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class Kind(ABC):
 
     def fail(self, message: Received, work: Work, cause: str, error: Exception) -> None:
         """Puts a record aside whose outcome cannot be written."""
-        work.dead_letter(message, cause, f"{type(error).__name__}: {error}")
+        work.dead_letter(message, cause, text_of(error))
 
     def finish(self, work: Work) -> None:  # noqa: B027 — most kinds have nothing to end
         """Ends the handling of a batch, before its transaction begins."""
@@ -44,6 +44,11 @@ class Folding(Kind, Generic[T]):
     """A kind with state: rows by key, restored from the topic `log`."""
 
     log: str
+    count: int  # partitions of its inputs and its log
+
+    def fingerprint(self) -> str:
+        """Of whatever else the rows depend on; stores of another fingerprint are folded again."""
+        return ""
 
     @abstractmethod
     def rows(self, store: Store, cached: int) -> Rows[T]:

@@ -7,13 +7,14 @@ from typing import Any
 
 import structlog
 
-from foldlog.core.errors import StateError
-from foldlog.engine.batch import Place
+from foldlog.core.errors import RegistryError, StateError
+from foldlog.engine.batch import Place, Received
 from foldlog.engine.kind import Folding
 from foldlog.engine.restoring import LogReader
 from foldlog.engine.rows import Rows
 from foldlog.engine.stats import Counters
 from foldlog.engine.store import Store
+from foldlog.engine.work import place_of, text_of
 
 log = structlog.get_logger()
 
@@ -31,13 +32,13 @@ class Partitions:
         self._counters = counters
         self.rows: dict[int, Rows[Any]] = {}
 
-    def open(self, numbers: Iterable[int], topic_id: str) -> None:
+    def open(self, numbers: Iterable[int], log_id: str) -> None:
         """Opens the stores of these partitions and closes all others."""
         wanted = set(numbers)
         for number in set(self.rows) - wanted:
             self.rows.pop(number).store.close()
         for number in sorted(wanted - set(self.rows)):
-            store = Store(self._directory / str(number), topic_id)
+            store = Store(self._directory / str(number), log_id)
             self.rows[number] = self._kind.rows(store, self._cached)
         for rows in self.rows.values():
             rows.forget()
@@ -61,7 +62,7 @@ class Partitions:
         for messages in reader.read(starts, ends, go_on, stalled):
             positions: dict[int, int] = {}
             for message in messages:
-                self._kind.replay(message, self.rows[message.partition()])
+                self._replay(message)
                 positions[message.partition()] = message.offset() + 1
             for number, position in positions.items():
                 rows = self.rows[number]
@@ -70,6 +71,14 @@ class Partitions:
                 rows.apply(position, blind=True)
             self._counters.restored += len(messages)
         self.count()
+
+    def _replay(self, message: Received) -> None:
+        try:
+            self._kind.replay(message, self.rows[message.partition()])
+        except (RegistryError, StateError):
+            raise
+        except Exception as error:
+            raise StateError(f"{place_of(message)} cannot be folded: {text_of(error)}") from error
 
     def clear(self, why: str) -> None:
         """Deletes every store; what is wrong with one is not always known."""

@@ -132,7 +132,7 @@ class Processor:
             if row is not before.get(key) and (fault := rows.fault(row)) is not None:
                 rows.changed = before
                 del work.outputs[outputs:], work.replies[replies:]
-                self._kind.fail(message, work, "encode-failed", fault)
+                self._kind.fail(message, work, fault.cause, fault)
                 return
 
     def _packable(self) -> bool:
@@ -216,7 +216,7 @@ class Processor:
         logs = {(kind.log, number) for number in numbers} if isinstance(kind, Folding) else set()
         marks = parts.reader.watermarks({*self._places, *logs})
         if self._partitions is not None and isinstance(kind, Folding):
-            self._partitions.open(numbers, self._topic_id(kind))
+            self._partitions.open(numbers, self._store_id(kind))
             self._partitions.catch_up(
                 parts.reader,
                 marks,
@@ -244,9 +244,10 @@ class Processor:
                 )
         return numbers
 
-    def _topic_id(self, kind: Folding[Any]) -> str:
+    def _store_id(self, kind: Folding[Any]) -> str:
+        """What a store must be of: this topic, and these rows."""
         described = self._parts.topics((*kind.inputs, kind.log))
         counts = {name: count for name, (_, count) in described.items()}
-        if len(set(counts.values())) > 1:
-            raise StateError(f"{kind.name}: its topics must have equal partition counts, they have {counts}")
-        return described[kind.log][0]
+        if set(counts.values()) != {kind.count}:
+            raise StateError(f"{kind.name}: its topics must have {kind.count} partitions, they have {counts}")
+        return f"{described[kind.log][0]}{kind.fingerprint()}"

@@ -168,6 +168,10 @@ def first_offsets(
             )
         if offset > high:
             raise StateError(f"group {group} is at {offset} of {place[0]}:{place[1]}, which ends at {high}")
+        if 0 <= offset < low:
+            log.error(
+                "records were removed by retention before they were read", place=place, first=offset, last=low - 1
+            )
         begin[place] = max(low, offset)
     return begin
 

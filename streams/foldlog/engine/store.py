@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 _ROW = b"r"
 _POSITION = b"p"  # next offset of the log, decimal
-_TOPIC = b"t"  # id of the log's topic: a topic made anew has another history
+_LOG = b"t"  # id of the log's topic (one made anew has another history) and fingerprint of the rows
 _COUNT = b"n"  # number of rows, decimal
 _WRITTEN = b"w"  # seconds since the epoch, decimal
 _DAMAGE = ("Corruption", "No such file", "Invalid argument")
@@ -28,15 +28,15 @@ class Store:
     Raises StoreError where RocksDB reports damage while reading or writing.
     """
 
-    def __init__(self, path: Path, topic_id: str) -> None:
+    def __init__(self, path: Path, log_id: str) -> None:
         self.path = path
-        self._topic_id = topic_id
+        self._log_id = log_id
         self._db = _open(path)
-        known = self._get(_TOPIC)
-        if known != topic_id.encode():
+        known = self._get(_LOG)
+        if known != log_id.encode():
             if known is not None:
-                self.clear(f"it belongs to topic id {known.decode(errors='replace')}")
-            self._db[_TOPIC] = topic_id.encode()
+                self.clear("it is of another log, or of rows of another shape")
+            self._db[_LOG] = log_id.encode()
         self.position = int(self._get(_POSITION) or 0)
         self.count = int(self._get(_COUNT) or 0)
         self.written = float(self._get(_WRITTEN) or time.time())
@@ -76,7 +76,7 @@ class Store:
         self.close()
         shutil.rmtree(self.path, ignore_errors=True)
         self._db = _open(self.path)
-        self._db[_TOPIC] = self._topic_id.encode()
+        self._db[_LOG] = self._log_id.encode()
         self.position = self.count = 0
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from foldlog.contracts.codec import Codec
 from foldlog.core import topics
-from foldlog.core.errors import DecodeError, RegistryError, StateError
+from foldlog.core.errors import DecodeError, EncodeError, RegistryError, StateError
 from foldlog.core.folding import with_meta
 from foldlog.core.meta import Meta
 from foldlog.core.record import Record, replace
@@ -16,7 +16,7 @@ from foldlog.engine.kind import Folding
 from foldlog.engine.routing import moved
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
-from foldlog.engine.work import Work, fitting, place_of
+from foldlog.engine.work import LONGEST_KEY, Work, fitting, place_of
 
 
 class Viewing(Folding[Record]):
@@ -34,7 +34,7 @@ class Viewing(Folding[Record]):
         self._codec = codec
         self._evolve = with_meta(view.evolve)
         self._accepts = frozenset(view.events)
-        self._partitions = topology.partitions
+        self.count = self._partitions = topology.partitions
 
     def rows(self, store: Store, cached: int) -> Rows[Record]:
         """The rows of one partition."""
@@ -56,6 +56,8 @@ class Viewing(Folding[Record]):
             self._fold(message, event, meta, rows, work)
         except (RegistryError, StateError):
             raise
+        except EncodeError as error:
+            self.fail(message, work, error.cause, error)
         except Exception as error:
             self.fail(message, work, "fold-failed", error)
 
@@ -81,4 +83,6 @@ class Viewing(Folding[Record]):
             rows.set(key, after)
 
     def _pack(self, row: Record) -> bytes:
-        return fitting(self._codec.encode(row), row)
+        packed = self._codec.encode(row)
+        fitting(Output(self.log, 0, LONGEST_KEY, packed))
+        return packed

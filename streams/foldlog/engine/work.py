@@ -7,7 +7,7 @@ import structlog
 
 from foldlog.contracts.codec import Codec
 from foldlog.core import topics
-from foldlog.core.errors import EncodeError
+from foldlog.core.errors import EncodeError, FoldlogError
 from foldlog.core.meta import Meta
 from foldlog.core.outcome import DeadLetter, Header, Reply
 from foldlog.core.topics import MAX_MESSAGE_BYTES
@@ -15,15 +15,31 @@ from foldlog.engine.batch import Output, Received
 
 log = structlog.get_logger()
 
-# A record's batch overhead, key and headers stand beside its value below the topic's limit.
-LARGEST_VALUE = MAX_MESSAGE_BYTES - 4096
+# What the broker counts beside key, value and headers: the batch's own fields and those of each record.
+_OVERHEAD = 256
+LONGEST_KEY = b"\0" * 1024  # room that a row leaves for its key
+_LONGEST_REASON = 2000  # characters
 
 
-def fitting(value: bytes, what: object) -> bytes:
-    """The value, if a topic takes a record of its size; EncodeError otherwise."""
-    if len(value) > LARGEST_VALUE:
-        raise EncodeError(f"{type(what).__name__} has {len(value)} bytes; a record holds {LARGEST_VALUE}")
-    return value
+def fitting(output: Output) -> Output:
+    """The output, if its topic takes a record of its size; EncodeError otherwise.
+
+    A record that the broker refuses would abort its transaction, be read again and be refused again, for ever.
+    """
+    size = len(output.key or b"") + len(output.value or b"") + _OVERHEAD
+    for name, value in output.headers or ():
+        size += len(name) + len(value or b"") + 8
+    if size > MAX_MESSAGE_BYTES:
+        raise EncodeError(
+            f"a record of {size} bytes is too large for {output.topic} ({MAX_MESSAGE_BYTES})", "oversized"
+        )
+    return output
+
+
+def text_of(error: Exception) -> str:
+    """An error as a line that any consumer can read."""
+    named = str(error) if isinstance(error, FoldlogError) else f"{type(error).__name__}: {error}"
+    return named[:_LONGEST_REASON].encode("utf-8", "replace").decode()
 
 
 class Work:
@@ -47,7 +63,7 @@ class Work:
             message.offset(),
             self._processor,
             cause,
-            reason[:2000],
+            reason,
             datetime.fromtimestamp(int(time.time() * 1000) / 1000, UTC),
             message.key(),
             message.value(),
