@@ -179,7 +179,7 @@ class Worker:
             line.feed.stop()
         for line in self._lines:
             if line.thread is not None:
-                await loop.run_in_executor(None, line.thread.join, 90)
+                await loop.run_in_executor(None, line.thread.join, 25)
             await loop.run_in_executor(line.executor, line.processor.close)
             line.executor.shutdown()
         await self._app.stop()
