@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from enum import StrEnum
+from textwrap import fill
 from typing import Annotated
 
 import typer
@@ -59,8 +60,8 @@ def _text(context: Topology) -> None:
             step.kind,
             "\n".join(step.reads),
             "\n".join((*step.writes, *([step.table] if step.table else []))),
-            ", ".join(step.takes),
-            ", ".join(step.gives),
+            _wrapped(step.takes),
+            _wrapped(step.gives),
         )
         for step in flow(context)
     ]
@@ -69,6 +70,10 @@ def _text(context: Topology) -> None:
     rows = [(t.name, str(t.partitions), t.config["cleanup.policy"], _kept(t.config)) for t in topics(context)]
     output.write("\n")
     output.write_table(("topic", "partitions", "cleanup", "kept"), rows, frozenset({"partitions"}))
+
+
+def _wrapped(types: tuple[str, ...]) -> str:
+    return fill(", ".join(types), 40, break_long_words=False)
 
 
 def _kept(config: dict[str, str]) -> str:

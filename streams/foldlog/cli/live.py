@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     OnStats = Callable[[Sequence[ProcessorStats]], None]
 
 LOG_S = 10.0
-COLUMNS = ("processor", "kind", "state", "partitions", "records", "rate/s", "lag", "rows", "dead letters")
+COLUMNS = ("processor", "kind", "state", "partitions", "records", "rate/s", "lag", "rows", "dead")
 _RIGHT = frozenset(COLUMNS[4:])
 
 
@@ -37,9 +37,9 @@ def shown(context: str) -> Iterator["OnStats"]:
 
 def table(context: str, stats: "Sequence[ProcessorStats]") -> Table:
     """One row a processor; while it restores, its state has a percentage."""
-    drawn = Table(title=f"foldlog run: {context}", title_justify="left", header_style="bold")
+    drawn = Table(title=f"foldlog run: {context}", title_justify="left", header_style="bold", box=None)
     for name in COLUMNS:
-        drawn.add_column(name, justify="right" if name in _RIGHT else "left")
+        drawn.add_column(name, justify="right" if name in _RIGHT else "left", no_wrap=name in _RIGHT)
     for one in stats:
         numbers = (one.records, round(one.rate), one.lag, one.rows, one.dead_letters)
         cells = (one.processor, one.kind, state(one), _partitions(one), *(f"{number:,}" for number in numbers))
@@ -84,11 +84,18 @@ def _log_to_stderr(colors: bool) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S"),
-            structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, pad_level=False),
+            structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, pad_level=False, sort_keys=False),
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
 
 
 def _partitions(one: "ProcessorStats") -> str:
-    return ",".join(str(partition) for partition in one.partitions) or "none"
+    """Neighbours drawn together: `0-3,7`."""
+    runs: list[list[int]] = []
+    for partition in sorted(one.partitions):
+        if runs and partition == runs[-1][-1] + 1:
+            runs[-1].append(partition)
+        else:
+            runs.append([partition])
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs) or "none"

@@ -52,7 +52,7 @@ for module in (cluster, run, topics, schemas, send, view, inspect, dead_letters,
 def main() -> None:
     """Runs the command line. Exit codes: 0 done, 1 error or difference, 2 wrong usage, 130 interrupted."""
     try:
-        app()
+        app(prog_name="foldlog")
     except FoldlogError as error:
         output.fail(str(error))
         sys.exit(1)

@@ -175,7 +175,7 @@ def _await(answers: "Replies", timeout: float, as_json: bool) -> bool:
             if as_json:
                 output.write_json_line({"line": line, **plain(reply)})
             report(tally.statuses.total(), expected)
-    if not as_json:
+    if tally.statuses and not as_json:
         _summary(tally)
     missing = answers.outstanding
     if missing:

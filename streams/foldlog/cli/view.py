@@ -85,7 +85,7 @@ def _print(rows: dict[str, Record], row: type[Record], style: Format, *, one: bo
         output.write_csv((name, *fields), cells)
     else:
         output.write_table((name, *fields), cells, _numbers(rows))
-        output.note(f"{len(rows):,} rows")
+        output.note(f"{len(rows):,} {'row' if len(rows) == 1 else 'rows'}")
 
 
 def _numbers(rows: dict[str, Record]) -> frozenset[str]:
