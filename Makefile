@@ -12,6 +12,8 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 TOPOLOGY ?= topologies.orders
+# Schemas must stay compatible with every release.
+RELEASES = $(shell git tag --list "v*" 2>/dev/null)
 # Extra arguments for pytest: make test PYTEST="-k saga"
 PYTEST ?=
 PYTHONS := $(if $(PYTHON),'$(PYTHON)',python3.13 python3.12 python3.11 python3 python)
@@ -50,7 +52,7 @@ imports: $(DEV) ## import-linter: which layer may import which
 
 contracts: $(DEV) ## committed schemas and manifests are those of the topologies
 	@$(SAY) "contracts"
-	@$(BIN)/foldlog schemas check $(TOPOLOGY)
+	@$(BIN)/foldlog schemas check $(TOPOLOGY) $(RELEASES:%=--against %)
 	@$(BIN)/python -m deploy.generate --check
 
 format: $(DEV) ## rewrite the sources in the project's format

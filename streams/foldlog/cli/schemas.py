@@ -20,7 +20,10 @@ def register(app: typer.Typer) -> None:
     )
     group.command(epilog=examples("foldlog schemas write topologies.orders"))(write)
     group.command(
-        epilog=examples("foldlog schemas check topologies.orders", "foldlog schemas check topologies.orders --registry")
+        epilog=examples(
+            "foldlog schemas check topologies.orders",
+            "foldlog schemas check topologies.orders --against v1.0.0 --registry",
+        )
     )(check)
     group.command(epilog=examples("foldlog schemas push topologies.orders"))(push)
     app.add_typer(group, name="schemas")
@@ -39,13 +42,21 @@ def check(
     registry: Annotated[
         bool, typer.Option("--registry", help="Also ask the registry whether each schema may follow its versions.")
     ] = False,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--against", metavar="REVISION", help="Compare with the files of this git revision too; repeatable."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the .avsc files that are stale, missing or left over. Exit 1 where there are any."""
-    from foldlog.contracts import files
+    """List the .avsc files that are stale, missing, left over or incompatible. Exit 1 where there are any."""
+    from foldlog.contracts import files, history
 
     context = loading.topology(topology)
     found = files.check(context, root)
+    for revision in against or ():
+        found += history.incompatible(root, context.name, revision)
     if registry:
         found += _incompatible(context)
     _print(found, as_json, "all schema files are as declared")
