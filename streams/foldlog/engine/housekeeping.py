@@ -3,16 +3,13 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from foldlog.engine.line import Line
 from foldlog.engine.stats import ProcessorStats
-
-if TYPE_CHECKING:
-    from foldlog.engine.worker import Line
 
 log = structlog.get_logger()
 
@@ -24,7 +21,7 @@ class Housekeeping:
 
     def __init__(
         self,
-        lines: "Sequence[Line]",
+        lines: Sequence[Line],
         admin: AdminClient,
         directory: Path,
         on_stats: Callable[[list[ProcessorStats]], None] | None,
@@ -58,7 +55,7 @@ class Housekeeping:
         if self._on_stats is not None:
             self._on_stats([self._stats(line) for line in self._lines])
 
-    def _stats(self, line: "Line") -> ProcessorStats:
+    def _stats(self, line: Line) -> ProcessorStats:
         counters, now = line.processor.counters, time.monotonic()
         then, records = self._before.get(line.kind.name, (now, counters.records))
         self._before[line.kind.name] = now, counters.records

@@ -7,7 +7,6 @@ import asyncio
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from foldlog.engine.feed import Feed
 from foldlog.engine.housekeeping import Housekeeping
 from foldlog.engine.identity import Identity
 from foldlog.engine.kind import Folding, Kind
+from foldlog.engine.line import Line
 from foldlog.engine.partitions import Partitions
 from foldlog.engine.processor import Parts, Processor
 from foldlog.engine.reacting import Reacting
@@ -57,17 +57,6 @@ class _App(faust.App):
     BootStrategy = _WithoutKafka
 
 
-class Line:
-    """One processor with its feed and its threads: what the agent and the housekeeping hold on to."""
-
-    def __init__(self, processor: Processor, kind: Kind, feed: Feed) -> None:
-        self.processor = processor
-        self.kind = kind
-        self.feed = feed
-        self.executor = ThreadPoolExecutor(1, thread_name_prefix=f"process-{kind.name}")
-        self.thread: threading.Thread | None = None
-
-
 class Worker:
     """All chosen processors of a topology in this process."""
 
@@ -84,7 +73,6 @@ class Worker:
         self._stop = asyncio.Event()
         self._lines: list[Line] = []
         self._app = _App(f"foldlog-{topology.name}", broker="kafka://unused", store="memory://", autodiscover=False)
-        self._channels: dict[str, Any] = {}
         for declared in chosen:
             self._add(declared)
 
@@ -114,7 +102,7 @@ class Worker:
         context, settings, cluster = self._topology.name, self._settings, self._cluster
         kind = _kind(self._topology, declared, self._codec, settings)
         group, instance = f"{context}.{kind.name}", self._identity.instance
-        channel = self._channels[kind.name] = self._app.channel(maxsize=16)
+        channel = self._app.channel(maxsize=16)
         feed = Feed(
             clients.member(cluster.bootstrap, group, instance, settings),
             kind.inputs,
