@@ -21,6 +21,7 @@ from foldlog.cli import (
     view,
 )
 from foldlog.cli.arguments import examples
+from foldlog.cli.demo import command as demo
 from foldlog.core.errors import FoldlogError
 
 app = typer.Typer(
@@ -45,7 +46,7 @@ def foldlog(
     """Event sourcing and CQRS, native to Kafka: everything is a fold over a keyed, partitioned log."""
 
 
-for module in (cluster, run, topics, schemas, send, view, inspect, dead_letters, describe, settings):
+for module in (cluster, demo, run, topics, schemas, send, view, inspect, dead_letters, describe, settings):
     module.register(app)
 
 

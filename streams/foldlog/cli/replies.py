@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from foldlog.core.outcome import Reply
 from foldlog.core.record import Record
 from foldlog.kafka.connection import partition_count, reaching
-from foldlog.kafka.reading import ends, open_consumer
+from foldlog.kafka.reading import available, ends, open_consumer
 
 Decode = Callable[[bytes], Record]
 
@@ -82,7 +82,7 @@ class Replies:
         self._consumer.close()
 
     def _answers(self) -> Iterator[Answered]:
-        for message in self._consumer.consume(1000, timeout=0.2):
+        for message in available(self._consumer, 0.2):
             error = message.error()
             if error is not None:
                 if error.code() != KafkaError._PARTITION_EOF:

@@ -73,6 +73,12 @@ def read(bootstrap: str, topic: str, *, key: str | None = None, progress: Progre
         consumer.close()
 
 
+def available(consumer: Consumer, timeout: float) -> list[Message]:
+    """What has been fetched, after at most `timeout` seconds; `consume` alone would wait for a full batch."""
+    first = consumer.poll(timeout)
+    return [] if first is None else [first, *consumer.consume(BATCH, timeout=0)]
+
+
 def latest(entries: Iterable[Entry]) -> dict[str, Entry]:
     """The last record of each key, without the deleted ones: a compacted topic as the table that it is."""
     table: dict[str, Entry] = {}
@@ -92,7 +98,7 @@ def _read(consumer: Consumer, topic: str, bounds: dict[int, tuple[int, int]], pr
     consumer.assign([TopicPartition(topic, partition, passed[partition]) for partition in open_ends])
     last_heard = time.monotonic()
     while open_ends:
-        messages = consumer.consume(BATCH, timeout=0.25)
+        messages = available(consumer, 0.25)
         if messages:
             last_heard = time.monotonic()
         elif time.monotonic() - last_heard > STALL_S:
