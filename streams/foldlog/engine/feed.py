@@ -87,9 +87,15 @@ class Feed:
         if batch:
             self._credit.release()
 
-    def rewind(self) -> int:
-        """Ends the epoch after an abort: what was read and not committed is dropped. Gives the new epoch."""
+    def rewind(self, epoch: int) -> int:
+        """Ends an epoch after an abort: what was read and not committed is dropped. Gives the new epoch.
+
+        Where the epoch is over already (a revocation waits for this work to end) it stays over: to begin another one
+        would read partitions that are being given away.
+        """
         with self._lock:
+            if epoch != self.epoch:
+                return epoch
             self.epoch += 1
             return self.epoch
 

@@ -86,9 +86,9 @@ class Processor:
             self._apply(packed, ends)
         except AbortError as error:
             log.warning("aborted", processor=self._kind.name, because=str(error), tainted=isinstance(error, TaintError))
-            return self._again(error)
+            return self._again(batch.epoch, error)
         except StoreError as error:
-            return self._again(error)
+            return self._again(batch.epoch, error)
         self.committed |= batch.offsets
         self.counters.records += len(batch.messages)
         self.counters.dead_letters += work.letters
@@ -168,9 +168,9 @@ class Processor:
         for rows in self._partitions.rows.values() if self._partitions is not None else ():
             rows.drop()
 
-    def _again(self, error: Exception) -> None:
+    def _again(self, epoch: int, error: Exception) -> None:
         """After a failed batch: forget it, and go on from what the log and the committed offsets say."""
-        epoch = self._feed.rewind()
+        epoch = self._feed.rewind(epoch)
         self._drop()
         self._recover(error)
         self._restore(epoch)

@@ -50,8 +50,13 @@ class Transactions:
 
         `then` makes more records from those offsets; it costs one round trip, so it is given only where needed.
         Raises AbortError where nothing of it will ever be seen, TaintError where that is not known, EngineError
-        where the member itself is fenced and the process must end.
+        where there are no offsets (nothing would fence the records of a member that lost its partitions) and where
+        the member itself is fenced: the process must end.
         """
+        if not offsets:
+            raise EngineError(
+                f"{self.transactional_id}: a transaction without offsets is not fenced; give the next ones"
+            )
         producer = self._ready()
         try:
             self._begin(producer)
