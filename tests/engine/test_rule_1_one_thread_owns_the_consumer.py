@@ -1,0 +1,124 @@
+"""Rule 1: only the poll thread touches a consumer, and a batch carries the membership of the moment it was polled."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from foldlog.cluster import Cluster
+from foldlog.core.errors import AbortError
+from foldlog.engine import clients, feed
+from foldlog.engine.batch import Assignment, Batch, Place
+from foldlog.engine.feed import Feed
+from tests.engine.rig import Add, Context, Line, Made, Member, eventually
+
+
+@pytest.fixture
+def context(cluster: Cluster, tmp_path: Path) -> Iterator[Context]:
+    with Context(cluster, tmp_path, partitions=2) as fresh:
+        yield fresh
+
+
+def _held_over_a_rebalance(context: Context, old: Member, new: Member) -> tuple[Batch, Assignment]:
+    """A batch that `old` polled before it lost a partition to `new`, and what `old` was given afterwards."""
+    first = old.assignment()
+    old.feed.go_on(first.epoch, dict.fromkeys(first.partitions, 0))
+    context.send(*(Add(context.key(partition), 1) for partition in (0, 1)))
+    batch = old.batch()
+    with new.running():
+        mine, theirs = old.assignment(), new.assignment()
+        assert {*mine.partitions, *theirs.partitions} == set(first.partitions)
+    return batch, mine
+
+
+def test_a_batch_held_over_a_rebalance_is_refused(context: Context) -> None:
+    old, new, transactions = Member(context, "a"), Member(context, "b"), context.transactions("a")
+    with old.running():
+        batch, _ = _held_over_a_rebalance(context, old, new)
+        with pytest.raises(AbortError, match=r"ILLEGAL_GENERATION|UNKNOWN_MEMBER_ID"):
+            transactions.write([context.event(1, 1)], batch.offsets, batch.group)
+        transactions.abort()
+    assert context.amounts() == []
+
+
+def test_with_a_membership_taken_later_it_would_be_accepted(context: Context) -> None:
+    old, new, transactions = Member(context, "a"), Member(context, "b"), context.transactions("a")
+    with old.running():
+        batch, now = _held_over_a_rebalance(context, old, new)
+        transactions.write([context.event(1, 1)], batch.offsets, now.group)
+    assert context.amounts() == [1]  # written for partitions of which one has another owner
+
+
+class Witnessed(Consumer):
+    """A consumer that notes who calls it."""
+
+    made: ClassVar[list["Witnessed"]] = []
+    callers: ClassVar[set[int]] = set()
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__(config)
+        Witnessed.made.append(self)
+
+    def __getattribute__(self, name: str) -> Any:
+        if not name.startswith("_"):
+            Witnessed.callers.add(threading.get_ident())
+        return super().__getattribute__(name)
+
+
+class AsksFromAnywhere(Feed):
+    """Breaks the rule: the process thread asks the consumer itself."""
+
+    def go_on(self, epoch: int, offsets: dict[Place, int]) -> None:
+        with suppress(RuntimeError):  # starved by the poll thread, the call may return only when all is closed
+            Witnessed.made[0].position([TopicPartition(*place) for place in offsets])
+        super().go_on(epoch, offsets)
+
+
+@pytest.fixture
+def witnessed(monkeypatch: pytest.MonkeyPatch) -> type[Witnessed]:
+    monkeypatch.setattr(Witnessed, "made", [])
+    monkeypatch.setattr(Witnessed, "callers", set())
+    monkeypatch.setattr(feed, "Consumer", Witnessed)
+    return Witnessed
+
+
+def test_one_thread_touches_the_consumer(
+    context: Context, witnessed: type[Witnessed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Line(context).running() as line:
+        context.send(*(Add(context.key(partition), 1) for partition in (0, 1)))
+        eventually(lambda: line.counters.records == 2)
+        monkeypatch.setattr(feed, "Consumer", Consumer)
+        with Member(context, "b").running() as other:
+            other.assignment()
+    assert len(witnessed.callers) == 1
+
+
+def test_a_second_thread_at_the_consumer_is_seen(
+    context: Context, witnessed: type[Witnessed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "_LAST_CHANCE", 0.5)
+    with Line(context, Made(feed=AsksFromAnywhere)).running():
+        context.send(*(Add(context.key(partition), 1) for partition in (0, 1)))
+        eventually(lambda: len(witnessed.callers) == 2)
+    assert len(witnessed.callers) == 2
+
+
+def test_a_call_from_another_thread_waits_for_the_poll(context: Context) -> None:
+    consumer = Consumer(clients.member(context.cluster.bootstrap, context.group, "a", context.settings))
+    consumer.subscribe([context.commands])
+    eventually(lambda: not consumer.consume(1, 0.1) and bool(consumer.assignment()))
+    poll = threading.Thread(target=consumer.consume, args=(1, 1.5))
+    poll.start()
+    time.sleep(0.2)
+    started = time.monotonic()
+    consumer.assignment()
+    waited = time.monotonic() - started
+    poll.join()
+    consumer.close()
+    assert waited > 1.0  # so a rebalance callback that waits for such a thread would wait for ever
