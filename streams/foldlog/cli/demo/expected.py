@@ -1,5 +1,6 @@
 """What the run must come to, recomputed from the purchases in plain Python: no decider, no view, no saga."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -69,9 +70,12 @@ class Expected:
         return sorted(self.customers.items(), key=lambda item: (-item[1].spent, item[0]))[:count]
 
 
-def expected(purchases: Sequence[Purchase]) -> Expected:
-    """The outcome of all purchases: those of the last month are cancelled for want of stock, all others confirmed."""
-    last = last_month(purchases)
+def expected(purchases: Sequence[Purchase], log: Sequence[Purchase] = ()) -> Expected:
+    """The outcome of these purchases: those of the log's last month are cancelled for want of stock, all others
+    confirmed. `log` is the whole log where they are a part of it: it says what was delivered, and which month is last.
+    """
+    whole = log or purchases
+    last = last_month(whole)
     confirmed = [bought for bought in purchases if bought.month != last]
     cancelled = [bought for bought in purchases if bought.month == last]
     reason = f"insufficient inventory of {last}"
@@ -79,10 +83,10 @@ def expected(purchases: Sequence[Purchase]) -> Expected:
     return Expected(
         orders=orders,
         customers=customer_rows(purchases),
-        stock=stock_rows(purchases),
+        stock=stock_rows(purchases, whole),
         confirmed=outcome(confirmed),
-        cancelled={reason: outcome(cancelled)},
-        events=event_counts(len(confirmed), len(cancelled), len(deliveries(purchases))),
+        cancelled={reason: outcome(cancelled)} if cancelled else {},
+        events=event_counts(len(confirmed), len(cancelled), len(deliveries(whole))),
         sagas=len(purchases),
     )
 
@@ -113,12 +117,15 @@ def customer_row(theirs: Sequence[Purchase]) -> CustomerRow:
     return CustomerRow(total.orders, len(days), min(days), max(days), total.units, total.money)
 
 
-def stock_rows(purchases: Sequence[Purchase]) -> dict[str, StockRow]:
-    """Months with stock sell all of it; the last month refuses every unit."""
-    sold = {month: StockRow(units, 0, 0, units, 0) for month, units in deliveries(purchases).items()}
-    last = last_month(purchases)
-    wanted = sum(bought.units for bought in purchases if bought.month == last)
-    return {**sold, last: StockRow(0, 0, 0, 0, wanted)}
+def stock_rows(purchases: Sequence[Purchase], whole: Sequence[Purchase]) -> dict[str, StockRow]:
+    """A month with stock keeps what is not sold, nothing where all is; the last month refuses every unit."""
+    wanted: Counter[str] = Counter()
+    for bought in purchases:
+        wanted[bought.month] += bought.units
+    received = deliveries(whole)
+    rows = {month: StockRow(units, units - wanted[month], 0, wanted[month], 0) for month, units in received.items()}
+    refused = {month: StockRow(0, 0, 0, 0, units) for month, units in wanted.items() if month not in received}
+    return rows | refused
 
 
 def event_counts(confirmed: int, cancelled: int, received: int) -> dict[str, int]:
