@@ -100,7 +100,7 @@ class Context:
     @cached_property
     def producer(self) -> Producer:
         """Writes commands."""
-        return Producer({"bootstrap.servers": self.cluster.bootstrap, "enable.idempotence": True, "linger.ms": 1})
+        return Producer({"bootstrap.servers": self.cluster.bootstrap, "enable.idempotence": True, "log_level": 0})
 
     def key(self, partition: int) -> str:
         """A tally that lives on this partition."""
