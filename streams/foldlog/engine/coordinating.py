@@ -20,7 +20,16 @@ from foldlog.engine.kind import Folding
 from foldlog.engine.routing import moved
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
-from foldlog.engine.work import LONGEST_KEY, Work, fitting, headers_of, meta_of_command, place_of
+from foldlog.engine.work import (
+    FORWARDED,
+    LONGEST_KEY,
+    Work,
+    fitting,
+    headers_of,
+    key_of,
+    meta_of_command,
+    place_of,
+)
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -40,7 +49,8 @@ class Coordinating(Folding[Running]):
         self.name = saga.name
         self.log = topics.table(context, saga.name)
         self._inbox = topics.inbox(context, saga.name)
-        own = (topics.commands(context, saga.name),) if saga.commands else ()
+        self._commands = topics.commands(context, saga.name)
+        own = (self._commands,) if saga.commands else ()
         self.inputs = (*(topics.events(context, source.name) for source in saga.sources), *own, self._inbox)
         self.trims = (self._inbox,)
         self._topology = topology
@@ -58,24 +68,29 @@ class Coordinating(Folding[Running]):
 
     def handle(self, message: Received, rows: Rows[Running], work: Work) -> None:
         """Takes one step of one saga."""
-        value = message.value()
-        if value is None:  # a deleted aggregate
+        value, is_command = message.value(), message.topic() == self._commands
+        if value is None:
+            if is_command:  # elsewhere it is a deleted aggregate
+                work.dead_letter(message, "null-value", "a command needs a value")
             return
         try:
             step, meta = self._codec.decode_with(value)
         except DecodeError as error:
             work.dead_letter(message, error.cause, str(error))
             return
-        if type(step) not in self._accepts:
+        if type(step) not in (self._saga.commands if is_command else self._accepts):
+            if is_command:
+                work.dead_letter(message, "unexpected-type", f"{type(step).__name__} is no command of {self.name}")
             return
         done = len(work.outputs)
         try:
-            self._step(message, step, meta, rows, work)
+            self._step(message, step, meta, rows, work, is_command)
         except (RegistryError, StateError):
             raise
         except Exception as error:
             del work.outputs[done:]  # half of a step's commands must not go out
-            self.fail(message, work, error.cause if isinstance(error, EncodeError) else "fold-failed", error)
+            known = isinstance(error, DecodeError | EncodeError)
+            self.fail(message, work, error.cause if known else "fold-failed", error)
 
     def outputs(self, packed: Mapping[bytes, bytes | None], partition: int) -> Iterator[Output]:
         """The changed states, as records of the saga's topic."""
@@ -87,11 +102,13 @@ class Coordinating(Folding[Running]):
         if key is not None:
             rows.set(key, None if value is None else self._unpack(value))
 
-    def _step(self, message: Received, step: Record, meta: Meta | None, rows: Rows[Running], work: Work) -> None:
+    def _step(
+        self, message: Received, step: Record, meta: Meta | None, rows: Rows[Running], work: Work, is_command: bool
+    ) -> None:
         id_ = self._saga.correlate(step)
-        if id_ is None or moved(message, id_, self._inbox, self._topology.partitions, work):
+        if id_ is None or moved(message, id_, self._inbox, self._topology.partitions, work, is_command):
             return
-        key = id_.encode()
+        key = key_of(id_)
         running = rows.get(key) or self._blank
         if running.process.ended:
             return
@@ -108,7 +125,7 @@ class Coordinating(Folding[Running]):
         if meta is not None:
             return replace(meta, position=place_of(message))
         headers = headers_of(message)
-        cause = headers.get("command-id") or place_of(message)
+        cause = headers.get("command-id") or headers.get(FORWARDED) or place_of(message)
         return meta_of_command(message, id_, running.process.steps, headers, cause)
 
     def _send(self, command: Record, id_: str, meta: Meta) -> Output:

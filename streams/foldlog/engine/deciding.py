@@ -20,15 +20,15 @@ from foldlog.core.record import Record, replace
 from foldlog.core.topology import Topology
 from foldlog.engine.batch import Output, Place, Received
 from foldlog.engine.kind import Folding
+from foldlog.engine.routing import forwarded
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
-from foldlog.engine.work import Work, fitting, headers_of, meta_of_command, place_of, text_of
+from foldlog.engine.work import FORWARDED, Work, fitting, headers_of, meta_of_command, place_of, text_of
 
 log = structlog.get_logger()
 
 REMEMBERED = 64  # command ids kept with an aggregate; a repetition further back is a new command
 LONGEST_ID = 200  # characters of a command id
-FORWARDED = "forwarded-from"
 
 
 class Aggregate(msgspec.Struct, frozen=True):
@@ -168,7 +168,10 @@ class Deciding(Folding[Aggregate]):
     def fail(self, message: Received, work: Work, cause: str, error: Exception) -> None:
         """Puts a command aside and tells its sender."""
         super().fail(message, work, cause, error)
-        headers = headers_of(message)
+        try:
+            headers = headers_of(message)
+        except DecodeError:  # then nobody knows what to call the command
+            return
         if "reply-to" in headers:
             reply = Reply(_id_of(message, headers), "failed", 0, reason=text_of(error))
             work.replies.append((message.partition(), reply))
@@ -184,10 +187,7 @@ class Deciding(Folding[Aggregate]):
 
     def _forward(self, message: Received, key: bytes, partition: int, work: Work) -> None:
         """Moves a command to the partition of its key, with its first place as its id and its own time."""
-        headers = list(message.headers() or ())
-        if not any(name == FORWARDED for name, _ in headers):
-            headers.append((FORWARDED, place_of(message).encode()))
-        output = Output(self.commands, partition, key, message.value(), headers, message.timestamp()[1])
+        output = Output(self.commands, partition, key, message.value(), forwarded(message), message.timestamp()[1])
         try:
             work.outputs.append(fitting(output))
         except EncodeError as error:

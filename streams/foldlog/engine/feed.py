@@ -155,6 +155,7 @@ class Feed:
         if target is not None and target[0] == current:
             marks = [TopicPartition(topic, partition, offset) for (topic, partition), offset in target[1].items()]
             consumer.assign(marks)
+            consumer.resume(marks)  # librdkafka remembers a pause beyond the assignment in which it was made
             self._paused = False
             self._reading = current
         elif self._reading != current and consumer.assignment():

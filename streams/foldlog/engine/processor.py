@@ -116,6 +116,7 @@ class Processor:
         if careful:
             for message in batch.messages:
                 self._handle_carefully(message, rows[message.partition()], work)
+            self._packable()
         else:
             for message in batch.messages:
                 handle(message, rows.get(message.partition()), work)

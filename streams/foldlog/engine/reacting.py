@@ -38,7 +38,6 @@ class Reacting(Kind):
         self._codec = codec
         self._send = send
         self._accepts = frozenset(reactor.events)
-        self._effects: list[Effect] = []
 
     def handle(self, message: Received, rows: Any, work: Work) -> None:
         """Takes one event up for the end of the batch."""
@@ -51,14 +50,15 @@ class Reacting(Kind):
         except DecodeError as error:
             work.dead_letter(message, error.cause, str(error))
             return
-        if type(event) in self._accepts:
-            self._effects.append((message, event, replace(meta, position=place_of(message))))
+        if meta is None:
+            work.dead_letter(message, "malformed", f"{type(event).__name__} has no meta")
+        elif type(event) in self._accepts:
+            work.effects.append((message, event, replace(meta, position=place_of(message))))
 
     def finish(self, work: Work) -> None:
         """Runs the effects of the batch; returns when each has succeeded or is put aside."""
-        effects, self._effects = self._effects, []
-        if effects:
-            asyncio.run(self._run(effects, work))
+        if work.effects:
+            asyncio.run(self._run(work.effects, work))
 
     async def _run(self, effects: list[Effect], work: Work) -> None:
         by_aggregate: dict[str, list[Effect]] = defaultdict(list)

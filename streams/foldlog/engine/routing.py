@@ -2,10 +2,20 @@
 
 from foldlog.core.partitioning import partition_of
 from foldlog.engine.batch import Output, Received
-from foldlog.engine.work import Work, fitting
+from foldlog.engine.work import FORWARDED, Work, fitting, key_of, place_of
+
+Headers = list[tuple[str, bytes | None]]
 
 
-def moved(message: Received, key: str, to: str, partitions: int, work: Work) -> bool:
+def forwarded(message: Received) -> Headers:
+    """A command's headers with its first place, which stays its id wherever it is moved."""
+    headers = list(message.headers() or ())
+    if not any(name == FORWARDED for name, _ in headers):
+        headers.append((FORWARDED, place_of(message).encode()))
+    return headers
+
+
+def moved(message: Received, key: str, to: str, partitions: int, work: Work, is_command: bool = False) -> bool:
     """True where the key's home is another partition; the record is then on its way to topic `to`.
 
     A record that was already moved is at home. For one aggregate and one key the answer is always the same, so the
@@ -13,9 +23,10 @@ def moved(message: Received, key: str, to: str, partitions: int, work: Work) -> 
     """
     if message.topic() == to:
         return False
-    home = partition_of(key.encode(), partitions)
+    name = key_of(key)
+    home = partition_of(name, partitions)
     if home == message.partition():
         return False
-    headers = list(message.headers() or ()) or None
-    work.outputs.append(fitting(Output(to, home, key.encode(), message.value(), headers, message.timestamp()[1])))
+    headers = forwarded(message) if is_command else list(message.headers() or ()) or None
+    work.outputs.append(fitting(Output(to, home, name, message.value(), headers, message.timestamp()[1])))
     return True

@@ -2,7 +2,7 @@
 
 librdkafka has no KIP-890: a commit or abort request that it repeats after a timeout can arrive twice, and the late
 copy then ends the *next* transaction of the same producer epoch. Only a new epoch (init_transactions) makes the late
-copy harmless, so a producer is tainted by any answer that was late, lost or not sure.
+copy harmless, so a producer is tainted by any answer that was late, lost or not sure, or that never comes.
 """
 
 import time
@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 
 from foldlog.core.errors import AbortError, EngineError, TaintError
 from foldlog.engine.batch import Output, Place, Received
+from foldlog.engine.bounded import Bounded
 
 log = structlog.get_logger()
 
@@ -21,6 +22,9 @@ _UNSURE = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaE
 _LOST_MEMBERSHIP = frozenset(
     {KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS}
 )
+
+_INIT = 30.0  # s
+_GRACE = 2.0  # s beyond the client's own timeout, before it is taken for hung
 
 Then = Callable[[Mapping[Place, int]], Iterable[Output]]
 
@@ -38,6 +42,7 @@ class Transactions:
         }
         self._limit = socket_timeout_ms / 1000
         self._producer: Producer | None = None
+        self._calls = Bounded(transactional_id)
         self._open = False
         self._unsure = False
         self._ends: dict[Place, int] = {}
@@ -81,6 +86,9 @@ class Transactions:
         if self._producer is not None:
             self.taints += 1
             self._producer = None
+        self._calls.close()
+        self._calls = Bounded(self.transactional_id)
+        self._open = False
 
     def abort(self) -> None:
         """Ends the open transaction without a trace; raises TaintError where the answer is not sure."""
@@ -88,18 +96,26 @@ class Transactions:
             return
         self._open = False
         started = time.monotonic()
+        producer = self._producer
         try:
-            self._producer.abort_transaction(self._limit)
+            self._call(lambda: producer.abort_transaction(self._limit), self._limit)
         except KafkaException as error:
             raise TaintError(f"abort: {error}") from error
-        self._check_sure(self._producer, started, "abort")
+        self._check_sure(producer, started, "abort")
 
     def _ready(self) -> Producer:
         if self._producer is None:
             producer = Producer(self._config)
-            producer.init_transactions(30)
+            self._call(lambda: producer.init_transactions(_INIT), _INIT)
             self._producer = producer
         return self._producer
+
+    def _call(self, function: Callable[[], None], limit: float) -> None:
+        try:
+            self._calls.call(function, limit + _GRACE)
+        except TimeoutError as error:
+            self._calls = Bounded(self.transactional_id)  # the other one still waits, and may for ever
+            raise TaintError(f"no answer in {limit + _GRACE:.0f} s") from error
 
     def _begin(self, producer: Producer) -> None:
         producer.poll(0)  # an error from between two transactions says nothing about this one
@@ -126,8 +142,12 @@ class Transactions:
             TopicPartition(topic, partition, offset, metadata=self.transactional_id)
             for (topic, partition), offset in offsets.items()
         ]
-        producer.send_offsets_to_transaction(marks, group, self._limit)
-        producer.commit_transaction(self._limit)
+
+        def commit() -> None:
+            producer.send_offsets_to_transaction(marks, group, self._limit)
+            producer.commit_transaction(self._limit)
+
+        self._call(commit, 2 * self._limit)
         self._open = False
         self._check_sure(producer, started, "commit")
 

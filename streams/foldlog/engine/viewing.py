@@ -16,7 +16,7 @@ from foldlog.engine.kind import Folding
 from foldlog.engine.routing import moved
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
-from foldlog.engine.work import LONGEST_KEY, Work, fitting, place_of
+from foldlog.engine.work import LONGEST_KEY, Work, fitting, key_of, place_of
 
 
 class Viewing(Folding[Record]):
@@ -75,7 +75,7 @@ class Viewing(Folding[Record]):
         name = self._view.key(event)
         if name is None or moved(message, name, self._rekeyed, self._partitions, work):
             return
-        key = name.encode()
+        key = key_of(name)
         before = rows.get(key)
         row = self._view.initial if before is None else before
         after = self._evolve(row, event, replace(meta, position=place_of(message)))

@@ -2,12 +2,13 @@
 
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
 from foldlog.contracts.codec import Codec
 from foldlog.core import topics
-from foldlog.core.errors import EncodeError, FoldlogError
+from foldlog.core.errors import DecodeError, EncodeError, FoldlogError
 from foldlog.core.meta import Meta
 from foldlog.core.outcome import DeadLetter, Header, Reply
 from foldlog.core.topics import MAX_MESSAGE_BYTES
@@ -18,6 +19,8 @@ log = structlog.get_logger()
 # What the broker counts beside key, value and headers: the batch's own fields and those of each record.
 _OVERHEAD = 256
 LONGEST_KEY = b"\0" * 1024  # room that a row leaves for its key
+FORWARDED = "forwarded-from"  # the place at which a command was first, which stays its id
+_OWN_HEADERS = frozenset({"command-id", "correlation-id", "actor", "reply-to", FORWARDED})
 _LONGEST_REASON = 2000  # characters
 
 
@@ -36,6 +39,14 @@ def fitting(output: Output) -> Output:
     return output
 
 
+def key_of(name: str) -> bytes:
+    """The name of a row or a saga as its key; EncodeError where it is longer than the room that a row leaves."""
+    key = name.encode()
+    if len(key) > len(LONGEST_KEY):
+        raise EncodeError(f"`{name[:40]}…` has {len(key)} bytes; a key may have {len(LONGEST_KEY)}", "oversized")
+    return key
+
+
 def text_of(error: Exception) -> str:
     """An error as a line that any consumer can read."""
     named = str(error) if isinstance(error, FoldlogError) else f"{type(error).__name__}: {error}"
@@ -48,6 +59,7 @@ class Work:
     def __init__(self, context: str, processor: str, codec: Codec) -> None:
         self.outputs: list[Output] = []
         self.replies: list[tuple[int, Reply]] = []  # with the partition of the command
+        self.effects: list[Any] = []  # what a reactor does once every record of the batch is read
         self.letters = 0
         self.codec = codec
         self._context = context
@@ -85,13 +97,17 @@ def time_of(message: Received) -> datetime:
 
 
 def headers_of(message: Received) -> dict[str, str]:
-    """A record's headers as text; one that is not UTF-8 is passed over."""
+    """The headers that are the engine's own, as text; others may hold anything.
+
+    Raises DecodeError where one is not UTF-8: a command whose id cannot be read could not be known again.
+    """
     found: dict[str, str] = {}
     for name, value in message.headers() or ():
-        try:
-            found[name] = value.decode() if value is not None else ""
-        except UnicodeDecodeError:
-            log.debug("header is not UTF-8", header=name, place=place_of(message))
+        if name in _OWN_HEADERS:
+            try:
+                found[name] = value.decode() if value is not None else ""
+            except UnicodeDecodeError as error:
+                raise DecodeError(f"header {name} is not UTF-8") from error
     return found
 
 

@@ -1,0 +1,112 @@
+"""The feed: pauses do not outlive the assignment in which they were made."""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from foldlog.cluster import Cluster
+from foldlog.engine import clients
+from foldlog.engine.batch import Assignment, Batch
+from foldlog.engine.feed import Feed
+from foldlog.settings import Settings
+
+
+class Member:
+    """A feed whose work is done by the test, item by item."""
+
+    def __init__(self, cluster: Cluster, topic: str, name: str) -> None:
+        self.items: list[Assignment | Batch] = []
+        config = clients.member(cluster.bootstrap, topic, name, Settings())
+        self.feed = Feed(config, (topic,), Settings(), self.items.append)
+        self._thread = threading.Thread(target=self.feed.run)
+        self._thread.start()
+
+    def begin_at_the_start(self, assignment: Assignment) -> None:
+        """Reads every partition of an assignment from offset 0."""
+        self.feed.begin(assignment.epoch)
+        self.feed.go_on(assignment.epoch, dict.fromkeys(assignment.partitions, 0))
+        self.feed.end(batch=False)
+
+    def wait(self, wanted: Callable[[Assignment | Batch], bool]) -> Assignment | Batch:
+        """The first item of a kind, within 30 s."""
+        until(lambda: any(wanted(item) for item in list(self.items)))
+        return next(item for item in self.items if wanted(item))
+
+    def close(self) -> None:
+        self.feed.stop()
+        self._thread.join()
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Waits up to 30 s."""
+    for _ in range(600):
+        if true():
+            return
+        time.sleep(0.05)
+    raise AssertionError("not within 30 s")
+
+
+@pytest.fixture
+def topic(cluster: Cluster) -> str:
+    name = f"feed-{uuid.uuid4().hex[:8]}"
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+    admin.create_topics([NewTopic(name, 2, 1)])[name].result(30)
+    return name
+
+
+@pytest.fixture
+def member(cluster: Cluster, topic: str) -> Iterator[Member]:
+    made = Member(cluster, topic, "first")
+    yield made
+    made.close()
+
+
+def produce(cluster: Cluster, topic: str, count: int) -> None:
+    producer = Producer({"bootstrap.servers": cluster.bootstrap})
+    for number in range(count):
+        producer.produce(topic, b"%d" % number, partition=number % 2)
+    producer.flush(10)
+
+
+def test_a_partition_paused_by_long_work_is_read_again_after_a_rebalance(
+    cluster: Cluster, topic: str, member: Member
+) -> None:
+    first = member.wait(lambda item: isinstance(item, Assignment))
+    assert isinstance(first, Assignment)
+    member.begin_at_the_start(first)
+    produce(cluster, topic, 4000)  # more than two batches: the feed runs out of credit and pauses
+    batch = member.wait(lambda item: isinstance(item, Batch))
+    member.feed.begin(batch.epoch)
+    time.sleep(2.5)
+
+    other = Member(cluster, topic, "second")  # its joining revokes everything
+    try:
+        until(lambda: member.feed.epoch != first.epoch)  # the revocation waits for the batch in flight
+        for _ in [item for item in member.items if isinstance(item, Batch)]:
+            member.feed.end(batch=True)
+        again = member.wait(lambda item: isinstance(item, Assignment) and item.epoch > first.epoch)
+        assert isinstance(again, Assignment)
+        member.begin_at_the_start(again)
+        member.wait(lambda item: isinstance(item, Batch) and item.epoch == again.epoch)
+    finally:
+        for item in list(other.items):
+            other.feed.end(isinstance(item, Batch))
+        other.close()
+
+
+def test_records_read_before_an_abort_are_not_delivered_after_it(cluster: Cluster, topic: str, member: Member) -> None:
+    first = member.wait(lambda item: isinstance(item, Assignment))
+    assert isinstance(first, Assignment)
+    member.begin_at_the_start(first)
+    produce(cluster, topic, 10)
+    batch = member.wait(lambda item: isinstance(item, Batch))
+    assert member.feed.begin(batch.epoch)
+    member.feed.rewind(batch.epoch)
+    member.feed.end(batch=True)
+    assert not member.feed.begin(batch.epoch), "a batch of an ended epoch begins"
