@@ -84,13 +84,13 @@ class Coordinating(Folding[Running]):
             return
         done = len(work.outputs)
         try:
-            self._step(message, step, meta, rows, work, is_command)
+            self._step(message, step, meta, rows, work)
         except (RegistryError, StateError):
             raise
         except Exception as error:
             del work.outputs[done:]  # half of a step's commands must not go out
-            known = isinstance(error, DecodeError | EncodeError)
-            self.fail(message, work, error.cause if known else "fold-failed", error)
+            cause = error.cause if isinstance(error, DecodeError | EncodeError) else "fold-failed"
+            self.fail(message, work, cause, error)
 
     def outputs(self, packed: Mapping[bytes, bytes | None], partition: int) -> Iterator[Output]:
         """The changed states, as records of the saga's topic."""
@@ -102,11 +102,9 @@ class Coordinating(Folding[Running]):
         if key is not None:
             rows.set(key, None if value is None else self._unpack(value))
 
-    def _step(
-        self, message: Received, step: Record, meta: Meta | None, rows: Rows[Running], work: Work, is_command: bool
-    ) -> None:
-        id_ = self._saga.correlate(step)
-        if id_ is None or moved(message, id_, self._inbox, self._topology.partitions, work, is_command):
+    def _step(self, message: Received, step: Record, meta: Meta | None, rows: Rows[Running], work: Work) -> None:
+        id_, is_command = self._saga.correlate(step), message.topic() == self._commands
+        if id_ is None or moved(message, id_, self._inbox, self._topology.partitions, work, is_command=is_command):
             return
         key = key_of(id_)
         running = rows.get(key) or self._blank

@@ -15,7 +15,7 @@ from foldlog.core.record import Record, replace
 from foldlog.core.topology import Topology
 from foldlog.engine.batch import Received
 from foldlog.engine.kind import Kind
-from foldlog.engine.work import Work, place_of
+from foldlog.engine.work import Work, place_of, text_of
 
 log = structlog.get_logger()
 
@@ -82,7 +82,9 @@ class Reacting(Kind):
             except Exception as error:
                 if not left:
                     return self.fail(message, work, "handle-failed", error)
-                log.warning("reactor failed, trying again", reactor=self.name, event=meta.event_id, error=str(error))
+                log.warning(
+                    "reactor failed, trying again", reactor=self.name, event_id=meta.event_id, error=text_of(error)
+                )
             await asyncio.sleep(pause)
             pause *= 2
         return None

@@ -15,7 +15,7 @@ def forwarded(message: Received) -> Headers:
     return headers
 
 
-def moved(message: Received, key: str, to: str, partitions: int, work: Work, is_command: bool = False) -> bool:
+def moved(message: Received, key: str, to: str, partitions: int, work: Work, *, is_command: bool = False) -> bool:
     """True where the key's home is another partition; the record is then on its way to topic `to`.
 
     A record that was already moved is at home. For one aggregate and one key the answer is always the same, so the

@@ -1,0 +1,260 @@
+"""A context of its own on the tests' cluster, and worker processes that run it as users do."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka.admin import AdminClient
+
+from foldlog.cluster import Cluster
+from foldlog.contracts.codec import Codec
+from foldlog.contracts.registry import Registry
+from foldlog.contracts.subjects import push
+from foldlog.core import Meta, Record, Topology, topics
+from foldlog.core.outcome import DeadLetter, Reply
+from foldlog.core.partitioning import partition_of
+from foldlog.kafka import reading
+from foldlog.kafka.admin import apply
+from tests.engine.bank import bank
+from tests.engine.tail import Tail
+
+T = TypeVar("T")
+ROOT = Path(__file__).parents[2]
+PATIENCE = 15.0  # s
+
+Headers = list[tuple[str, str | bytes | None]]
+
+
+def eventually(look: Callable[[], T | None], what: str = "it") -> T:
+    """What `look` gives once it gives something true; fails after 30 s."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"{what} did not happen in {PATIENCE:.0f} s"
+        time.sleep(0.02)
+    return found
+
+
+@dataclass
+class Bank:
+    """The bank under a name of its own."""
+
+    topology: Topology
+    cluster: Cluster
+    registry: Registry
+    _tails: dict[str, Tail] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.topology.name
+
+    @property
+    def commands(self) -> str:
+        return topics.commands(self.name, "account")
+
+    @cached_property
+    def codec(self) -> Codec:
+        codec = Codec(self.topology, self.registry)
+        codec.prepare()
+        return codec
+
+    @cached_property
+    def admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.cluster.bootstrap, "log_level": 0})
+
+    @cached_property
+    def producer(self) -> Producer:
+        return Producer(
+            {"bootstrap.servers": self.cluster.bootstrap, "log_level": 0, "linger.ms": 50, "message.max.bytes": 2 << 20}
+        )
+
+    def home(self, key: bytes) -> int:
+        """The partition of a key."""
+        return partition_of(key, self.topology.partitions)
+
+    def account_on(self, partition: int) -> str:
+        """A new account whose home is this partition."""
+        return next(id for id in map(str, iter(uuid.uuid4, None)) if self.home(id.encode()) == partition)
+
+    def put(
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None = None,
+        topic: str | None = None,
+        partition: int | None = None,
+    ) -> str:
+        """Writes one record of any bytes, to the key's home unless told otherwise; its place."""
+        written: list[Message] = []
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            assert error is None, error
+            written.append(message)
+
+        to = partition if partition is not None else self.home(key or b"")
+        self.producer.produce(topic or self.commands, value, key, to, delivered, headers=list(headers or []))
+        self.producer.flush(PATIENCE)
+        return f"{written[0].topic()}:{written[0].partition()}:{written[0].offset()}"
+
+    def send(self, *commands: Record, id: str | None = None) -> None:
+        """Writes commands, in one batch of the producer; with an id, their replies are asked for."""
+        headers: Headers = [("command-id", id.encode()), ("reply-to", b"")] if id else []
+        for command in commands:
+            topic = topics.commands(self.name, self.codec.contract(type(command)).owner)
+            key = str(getattr(command, "account", None) or getattr(command, "transfer", "")).encode()
+            self.producer.produce(topic, self.codec.encode(command), key, self.home(key), headers=headers)
+        assert self.producer.flush(PATIENCE) == 0
+
+    def ask(self, command: Record, id: str | None = None) -> Reply:
+        """Writes a command and waits for its reply, the first that this call brings about."""
+        id = id or uuid.uuid4().hex
+        before = len(self.replies(id))
+        self.send(command, id=id)
+        return eventually(lambda: self.replies(id)[before:], f"a reply to {command}")[0]
+
+    def replies(self, id: str) -> list[Reply]:
+        """Every reply to a command id."""
+        entries = self.tail(topics.replies(self.name)).entries()
+        return [self._decoded(entry, Reply) for entry in entries if entry.key == id.encode()]
+
+    def events(self, id: str) -> list[tuple[Record, Meta]]:
+        """The log of one account."""
+        return [both for both in self.log() if both[1].aggregate_id == id]
+
+    def log(self) -> list[tuple[Record, Meta]]:
+        """The log of every account."""
+        entries = self.tail(topics.events(self.name, "account")).entries()
+        return [self.codec.decode_with(entry.value or b"") for entry in entries]
+
+    def letters(self) -> list[DeadLetter]:
+        """Every dead letter."""
+        entries = self.tail(topics.dead_letters(self.name)).entries()
+        return [self._decoded(entry, DeadLetter) for entry in entries]
+
+    def letters_of(self, place: str) -> list[DeadLetter]:
+        """The dead letters of the record at a place, once there is one."""
+        return eventually(
+            lambda: [found for found in self.letters() if f"{found.topic}:{found.partition}:{found.offset}" == place],
+            f"a dead letter of {place}",
+        )
+
+    def letters_about(self, id: str) -> list[DeadLetter]:
+        """The dead letters of records with this text in key or value, once there is one."""
+        wanted = id.encode()
+        return eventually(
+            lambda: [found for found in self.letters() if wanted in (found.key or b"") + (found.value or b"")],
+            f"a dead letter about {id}",
+        )
+
+    def rows(self, processor: str) -> dict[str, Record]:
+        """The rows of a view, or the states of a saga, as their topic has them."""
+        table = reading.latest(self.tail(topics.table(self.name, processor)).entries())
+        return {key: self.codec.decode(entry.value or b"") for key, entry in table.items()}
+
+    def row(self, processor: str, key: str, wanted: Record) -> None:
+        """Waits until a row is as it should be."""
+        eventually(lambda: self.rows(processor).get(key) == wanted, f"{processor} of {key}: {wanted}")
+
+    def tail(self, topic: str) -> Tail:
+        """What committed readers see of a topic."""
+        if topic not in self._tails:
+            counts = {each.name: each.partitions for each in topics.topics(self.topology)}
+            self._tails[topic] = Tail(self.cluster.bootstrap, topic, counts[topic])
+        return self._tails[topic]
+
+    def close(self) -> None:
+        """Ends what it holds open."""
+        for tail in self._tails.values():
+            tail.close()
+
+    def _decoded(self, entry: reading.Entry, kind: type[T]) -> T:
+        record = self.codec.decode(entry.value or b"")
+        assert isinstance(record, kind)
+        return record
+
+
+@contextmanager
+def fresh_bank(cluster: Cluster, apply_all: bool = True) -> Iterator[Bank]:
+    """A bank with a name that was never used; its topics and schemas are applied unless told otherwise."""
+    topology = replace(bank, name=f"bank_{uuid.uuid4().hex[:10]}")
+    with closing(Registry(cluster.registry)) as registry:
+        push(topology, registry)
+        if apply_all:
+            apply(cluster.bootstrap, topics.topics(topology), 1)
+        with closing(Bank(topology, cluster, registry)) as fresh:
+            yield fresh
+
+
+class Worker:
+    """A process of `foldlog run`."""
+
+    def __init__(self, bank: Bank, home: Path, instance: str, *only: str, **env: str) -> None:
+        self.directory = home / "workers" / instance
+        self._output = home / f"{instance}.out"
+        home.mkdir(parents=True, exist_ok=True)
+        settings = {
+            "BANK": bank.name,
+            "FOLDLOG_BOOTSTRAP": bank.cluster.bootstrap,
+            "FOLDLOG_REGISTRY": bank.cluster.registry,
+            "FOLDLOG_HOME": str(home),
+            "FOLDLOG_INSTANCE": instance,
+            "FOLDLOG_SESSION_TIMEOUT_MS": "6000",
+            **env,
+        }
+        names = [word for name in only for word in ("--only", name)]
+        command = [sys.executable, "-m", "foldlog.cli.main", "run", "tests.engine.bank", *names]
+        self._from = self._output.stat().st_size if self._output.exists() else 0
+        with self._output.open("ab") as output:
+            self.process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **settings},
+            )
+
+    @property
+    def output(self) -> str:
+        """What this process has printed so far."""
+        return self._output.read_bytes()[self._from :].decode(errors="replace")
+
+    @property
+    def errors(self) -> list[str]:
+        """Its lines that say what is wrong; none is a traceback."""
+        assert "Traceback" not in self.output, self.output
+        return [line for line in self.output.splitlines() if line.startswith("error: ")]
+
+    def is_ready(self) -> bool:
+        """True once every processor runs."""
+        assert self.process.poll() is None, self.output
+        return (self.directory / "ready").exists()
+
+    def ready(self) -> "Worker":
+        """Waits until every processor runs."""
+        eventually(self.is_ready, "the worker's start")
+        return self
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Signals it and waits; its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> int:
+        """Waits for its end; its exit code."""
+        try:
+            return self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"the worker does not end:\n{self.output}") from None
