@@ -21,12 +21,12 @@ class Interrupts:
 
     @contextmanager
     def heard(self) -> Iterator["Interrupts"]:
-        """Takes the signals over, and gives them back at the end."""
+        """Takes the signals over, and gives them back at the end; after an interrupt the process is on its way out."""
         before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
         try:
             yield self
         finally:
-            for number, handler in before.items():
+            for number, handler in before.items() if not self._raised else ():
                 signal.signal(number, handler)
 
     @contextmanager
