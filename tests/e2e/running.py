@@ -200,7 +200,8 @@ class Shop:
         return {key: entry.value for key, entry in table.items() if entry.value is not None}
 
     def _events(self, log: str) -> Iterator[checkers.Event]:
-        for entry in reading.read(self._cluster.bootstrap, topics.events(self.name, log)):
+        entries = reading.read(self._cluster.bootstrap, topics.events(self.name, log))
+        for entry in sorted(entries, key=lambda entry: entry[:2]):  # partitions arrive in any order
             if entry.value is not None:
                 meta: Meta = self._codec.decode_with(entry.value)[1]
                 yield checkers.Event(log, meta.aggregate_id, meta.version, meta.event_id)
