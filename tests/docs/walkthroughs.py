@@ -1,0 +1,129 @@
+"""Which pages are followed, in which folder, and what is not run as it stands, with the reason."""
+
+import re
+import shlex
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.docs.pages import ROOT, Block, Page
+from tests.docs.terminal import Command, Terminal, commands, shows
+
+SHELL = ("bash", "sh", "console")
+# Pages whose named blocks are files that the reader writes; elsewhere a named block is cut from the repository's file.
+WRITTEN = ("docs/write-a-context.md", "docs/run-a-context.md", "docs/produce-from-any-language.md")
+REPOSITORY = ("topologies", "schemas", "deploy", "docker-compose.yml", "CHANGELOG.md")
+
+# Not run, but parsed: these programs are not on a machine that has Python and make alone.
+ELSEWHERE = {
+    "docker": "needs a Docker engine; tests/deploy checks image and compose file",
+    "kubectl": "needs a Kubernetes cluster; tests/deploy checks the manifests",
+}
+# Not run as it stands: `make` would install, or test, from within a test. The target must exist.
+INSTEAD = {
+    "make demo": "foldlog demo --orders 30",  # the same program on the log's first lines
+    "make test": "true",  # this is it
+    "make setup": "true",  # the environment that runs this
+}
+# Ends with 1 by what it says, not by a fault.
+EXIT_CODES = {"foldlog topics diff topologies.orders": 1}  # nothing is applied yet
+# A view follows its log, so a reader looks again.
+READERS = ("foldlog view", "foldlog inspect", "foldlog dead-letters")
+PATIENCE_S = 20.0
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Pages that are followed in one sitting; `repository` where the reader stands in a clone."""
+
+    pages: tuple[str, ...]
+    repository: bool = True
+
+    def follow(self, home: Path) -> Iterator[str]:
+        """Does what the pages say, one command after the other; yields each fault."""
+        directory = home / "foldlog"
+        directory.mkdir()
+        if self.repository:
+            _copy(directory)
+        with closing(Terminal(directory)) as terminal:
+            for name in self.pages:
+                for block in Page(name).blocks:
+                    yield from _block(block, terminal)
+            yield from (f"a worker ended with {code}" for code in terminal.stop_workers() if code)
+
+
+WALKS = (
+    Walk(("docs/write-a-context.md", "docs/run-a-context.md"), repository=False),
+    Walk(("README.md",)),
+    Walk(("docs/produce-from-any-language.md",)),
+    Walk(("docs/operate.md",)),
+)
+
+
+def _copy(directory: Path) -> None:
+    for name in REPOSITORY:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, directory)
+
+
+def _block(block: Block, terminal: Terminal) -> Iterator[str]:
+    if block.page in WRITTEN and block.path:
+        file = terminal.cwd / block.path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(block.text, encoding="utf-8")
+    if block.language not in SHELL:
+        return
+    if block.page == "docs/operate.md":
+        terminal.run("foldlog up")  # whoever reads it has a cluster
+    found = commands(block.language, block.text)
+    for command, following in zip(found, (*found[1:], None), strict=True):
+        asked = following is not None and following.line == "echo $?"
+        yield from (f"{block}: {fault}" for fault in _command(command, asked, terminal))
+
+
+def _command(command: Command, code_is_asked: bool, terminal: Terminal) -> Iterator[str]:
+    line, words = command.line, shlex.split(command.line, comments=True)
+    if words[0] in ELSEWHERE:
+        yield from missing_files(words)
+    elif words[0] == "make":
+        yield from missing_targets(words[1:])
+        yield from _run(Command(INSTEAD[" ".join(words)]), 0, terminal)
+    elif words[:2] == ["foldlog", "run"]:
+        terminal.start_worker(line)
+    else:
+        if words[:2] == ["foldlog", "down"]:
+            yield from (f"a worker ended with {code}" for code in terminal.stop_workers() if code)
+        yield from _run(command, None if code_is_asked else EXIT_CODES.get(" ".join(words), 0), terminal)
+
+
+def _run(command: Command, code: int | None, terminal: Terminal) -> Iterator[str]:
+    deadline = time.monotonic() + (PATIENCE_S if command.line.startswith(READERS) else 0)
+    while True:
+        output = terminal.run(command.line)
+        right = code in (None, terminal.code)
+        as_shown = not command.shown or shows(command.shown, output)
+        if (right and as_shown) or time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+    if not right:
+        yield f"`{command.line}` ends with {terminal.code}, not {code}:\n{output}"
+    elif not as_shown:
+        yield f"`{command.line}` prints\n{output}\nthe page shows\n" + "\n".join(command.shown)
+
+
+def missing_targets(names: list[str]) -> list[str]:
+    """The names that are no target of the Makefile."""
+    targets = set(re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8")))
+    return [f"there is no make target {name}" for name in names if name not in targets]
+
+
+def missing_files(words: list[str]) -> list[str]:
+    """The files of the repository that a command names and that are not there."""
+    named = [word for word in words if word.startswith(("deploy/", "docs/", "schemas/"))]
+    return [f"there is no {word}" for word in named if not (ROOT / word).exists()]
