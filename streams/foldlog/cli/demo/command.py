@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foldlog.cli import output
+from foldlog.cli import loading, output
 from foldlog.cli.arguments import Json, examples
 from foldlog.core.errors import ConfigError
 
@@ -36,8 +36,9 @@ def demo(
     """
     from foldlog.cli.demo import report
     from foldlog.cli.demo.interrupts import Interrupts
-    from foldlog.cli.demo.run import run
+    from foldlog.cli.demo.run import MODULE, run
 
+    loading.topology(MODULE)  # first of all: a wrong working directory is left as it is
     _write(None)
     with Interrupts().heard() as interrupts:
         done = run(orders, keep, interrupts)

@@ -153,8 +153,9 @@ def _worker(stage: Stage, sagas: Sagas, interrupts: Interrupts) -> Iterator[Work
             with interrupts.held():
                 worker = Worker(MODULE, stage.settings.home.resolve(), stage.cluster)
                 stack.callback(_stop, worker, interrupts)
-            sagas.catch_up()
-            worker.await_ready()
+            with output.bar("starting the worker, restoring its state"):
+                sagas.catch_up()
+                worker.await_ready()
         yield worker
 
 

@@ -202,6 +202,7 @@ class Settling:
         which. Raises EngineError where for `stall_s` seconds nothing moves, and whatever `alive` raises.
         """
         self._total = total
+        on_ended(len(self._sagas.ended))
         while True:
             self._alive()
             if self._follow():
