@@ -37,6 +37,9 @@ class Settings(BaseSettings):
         default=10_000, ge=1000, description="a broker's answer later than this taints a producer"
     )
     replication_factor: int = Field(default=1, ge=1, le=32, description="copies of each topic that is created")
+    log_level: str = Field(
+        default="info", pattern=r"^(debug|info|warning|error)$", description="least log lines of a worker to show"
+    )
     notify: str = Field(
         default="log:", pattern=r"^(log:|smtp://[^/]+|https?://.+)$", description="where a reactor's messages go"
     )

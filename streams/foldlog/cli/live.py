@@ -23,15 +23,18 @@ _RIGHT = frozenset(COLUMNS[4:])
 
 
 @contextmanager
-def shown(context: str) -> Iterator["OnStats"]:
-    """Gives the function that the worker calls about once a second with the stats of its processors."""
+def shown(context: str, level: str = "info") -> Iterator["OnStats"]:
+    """Gives the function that the worker calls about once a second with the stats of its processors.
+
+    Log lines of at least this level go to stderr.
+    """
     console = output.err()
     if not console.is_terminal:
-        _log_to_stderr(colors=False)
+        _log_to_stderr(level, colors=False)
         yield logged()
         return
     with Live(console=console, refresh_per_second=4) as live:
-        _log_to_stderr(colors=True)
+        _log_to_stderr(level, colors=True)
         yield lambda stats: live.update(table(context, stats))
 
 
@@ -78,7 +81,7 @@ def logged(every: float = LOG_S) -> "OnStats":
     return on_stats
 
 
-def _log_to_stderr(colors: bool) -> None:
+def _log_to_stderr(level: str, colors: bool) -> None:
     """Made once the live table stands: it redirects stderr, so that log lines scroll above it."""
     structlog.configure(
         processors=[
@@ -86,6 +89,7 @@ def _log_to_stderr(colors: bool) -> None:
             structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S"),
             structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, pad_level=False, sort_keys=False),
         ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
 

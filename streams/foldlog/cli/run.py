@@ -43,7 +43,7 @@ def run(
     from foldlog.cli.live import shown
     from foldlog.engine import worker
 
-    with shown(context.name) as on_stats:
+    with shown(context.name, connection.settings.log_level) as on_stats:
         worker.run(context, connection.cluster, connection.settings, only=names, on_stats=on_stats)
 
 
