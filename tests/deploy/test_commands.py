@@ -43,7 +43,8 @@ def guide_lines() -> Iterator[list[str]]:
 
 def makefile_lines() -> Iterator[list[str]]:
     for line in re.findall(r"\$\(BIN\)/foldlog (.*)", MAKEFILE):
-        yield shlex.split(line.replace("$(TOPOLOGY)", "topologies.orders"))
+        released = line.replace("$(RELEASES:%=--against %)", "--against v1.0.0")
+        yield shlex.split(released.replace("$(TOPOLOGY)", "topologies.orders"))
 
 
 LINES = [
