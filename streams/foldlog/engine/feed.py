@@ -124,8 +124,9 @@ class Feed:
         if messages and self._records > 1:
             messages += _consume(consumer, self._records - 1, self._fill)
         batch = self._batch(consumer, epoch, messages)
-        # An epoch that ended meanwhile (rebalance, abort) takes its records with it: they are read again.
-        if epoch != self.epoch or not batch.messages:
+        # An epoch that ended meanwhile (rebalance, abort) takes its records with it: they are read again. So does a
+        # membership whose loss the client knows of and has not told: without one, an empty group refuses nothing.
+        if epoch != self.epoch or not batch.messages or not consumer.memberid():
             self._credit.release()
             return
         self._deliver(batch)
