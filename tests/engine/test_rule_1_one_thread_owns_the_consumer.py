@@ -54,6 +54,36 @@ def test_with_a_membership_taken_later_it_would_be_accepted(context: Context) ->
     assert context.amounts() == [1]  # written for partitions of which one has another owner
 
 
+def test_a_batch_without_a_membership_would_be_accepted_by_an_empty_group(context: Context) -> None:
+    consumer = Consumer(clients.member(context.cluster.bootstrap, context.group, "a", context.settings))
+    without = consumer.consumer_group_metadata()  # as after a session's end, before the callback that tells of it
+    consumer.close()
+    context.transactions("a").write([context.event(1, 1)], {(context.commands, 0): 1}, without)
+    assert context.amounts() == [1]
+
+
+class LosesItsMembership(Consumer):
+    """A consumer whose session has ended, while records wait to be handed out."""
+
+    lost = False
+
+    def memberid(self) -> str:
+        return "" if LosesItsMembership.lost else super().memberid()
+
+
+def test_so_the_feed_hands_none_over(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "Consumer", LosesItsMembership)
+    with Member(context, "a").running() as member:
+        first = member.assignment()
+        member.feed.go_on(first.epoch, dict.fromkeys(first.partitions, 0))
+        context.send(Add(context.key(0), 1))
+        assert len(member.batch().messages) == 1
+        monkeypatch.setattr(LosesItsMembership, "lost", True)
+        context.send(Add(context.key(0), 2))
+        with pytest.raises(TimeoutError):
+            member.batch(seconds=1)
+
+
 class Witnessed(Consumer):
     """A consumer that notes who calls it."""
 
