@@ -7,147 +7,23 @@ part that breaks the rule.
 import queue
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cached_property
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, cast
 
-from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from foldlog.cluster import Cluster
-from foldlog.contracts.codec import Codec
-from foldlog.contracts.registry import Registry
-from foldlog.contracts.subjects import push
-from foldlog.core import Decider, Meta, Record, Topology, topics
-from foldlog.core.partitioning import partition_of
 from foldlog.engine import clients
-from foldlog.engine.batch import Assignment, Batch, Output
+from foldlog.engine.batch import Assignment, Batch
 from foldlog.engine.deciding import Deciding
 from foldlog.engine.feed import Feed
 from foldlog.engine.partitions import Partitions
 from foldlog.engine.processor import Parts, Processor
-from foldlog.engine.restoring import Group, LogReader, topic_ids
+from foldlog.engine.restoring import LogReader, topic_ids
 from foldlog.engine.stats import Counters
 from foldlog.engine.transactions import Transactions
-from foldlog.kafka import reading
-from foldlog.kafka.admin import apply
-from foldlog.settings import Settings
-
-
-class Add(Record):
-    tally: str
-    amount: int
-
-
-class Added(Record):
-    tally: str
-    amount: int
-
-
-class Tally(Record):
-    total: int = 0
-
-
-def decide(command: Add, tally: Tally) -> list[Added]:
-    del tally
-    return [Added(command.tally, command.amount)]
-
-
-def evolve(tally: Tally, event: Added) -> Tally:
-    return Tally(tally.total + event.amount)
-
-
-tally = Decider("tally", Tally(), key=lambda command: command.tally, decide=decide, evolve=evolve)
-
-EPOCH = datetime.fromtimestamp(0, UTC)
-
-Written = tuple[Added, Meta]
-
-
-@dataclass
-class Context:
-    """A context of one decider with its topics and schemas; its name is new."""
-
-    cluster: Cluster
-    home: Path
-    partitions: int = 1
-    decider: Decider[Any, Any, Any] = tally
-    name: str = field(default_factory=lambda: f"rule_{uuid.uuid4().hex[:8]}")
-
-    def __post_init__(self) -> None:
-        self.topology = Topology(self.name, deciders=(self.decider,), partitions=self.partitions)
-        apply(self.cluster.bootstrap, topics.topics(self.topology), 1)
-        self.registry = Registry(self.cluster.registry)
-        push(self.topology, self.registry)
-        self.codec = Codec(self.topology, self.registry)
-        self.codec.prepare()
-        self.commands = topics.commands(self.name, self.decider.name)
-        self.log = topics.events(self.name, self.decider.name)
-        self.group = f"{self.name}.{self.decider.name}"
-        self.settings = Settings(home=self.home, session_timeout_ms=6000, transaction_timeout_ms=60_000)
-
-    def __enter__(self) -> "Context":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.registry.close()
-
-    @cached_property
-    def producer(self) -> Producer:
-        """Writes commands."""
-        return Producer({"bootstrap.servers": self.cluster.bootstrap, "enable.idempotence": True, "log_level": 0})
-
-    def key(self, partition: int) -> str:
-        """A tally that lives on this partition."""
-        return next(f"t{n}" for n in range(1000) if partition_of(b"t%d" % n, self.partitions) == partition)
-
-    def send(self, *commands: Record, headers: dict[str, str] | None = None, timestamp: int = 0) -> None:
-        """Writes commands to their partitions; returns when they are there."""
-        named: list[tuple[str, str | bytes | None]] = [
-            (name, value.encode()) for name, value in (headers or {}).items()
-        ]
-        for command in commands:
-            key = self.decider.key(command).encode()
-            place = partition_of(key, self.partitions)
-            value = self.codec.encode(command)
-            self.producer.produce(self.commands, value, key, place, headers=named, timestamp=timestamp)
-        assert self.producer.flush(20) == 0
-
-    def events(self) -> list[Written]:
-        """What a read_committed reader sees of the log, in order."""
-        entries = reading.read(self.cluster.bootstrap, self.log)
-        return [self.codec.decode_with(entry.value) for entry in entries if entry.value]  # type: ignore[misc]
-
-    def amounts(self) -> list[int]:
-        """The amounts of the log's events, in order."""
-        return [event.amount for event, _ in self.events()]
-
-    def event(self, amount: int, version: int, partition: int = 0) -> Output:
-        """A record for the log as the engine would write it."""
-        id_ = self.key(partition)
-        meta = Meta(f"tally:{id_}@{version}", id_, version, EPOCH, "test", "test")
-        return Output(self.log, partition, f"{id_}@{version}".encode(), self.codec.encode(Added(id_, amount), meta))
-
-    def transactions(self, instance: str) -> Transactions:
-        """The transactions of a worker of that name."""
-        config = clients.transactional(self.cluster.bootstrap, self.settings)
-        return Transactions(config, f"{self.group}.{instance}", self.settings.socket_timeout_ms)
-
-    def reach(self, instance: str) -> Group:
-        """How a worker of that name reaches the group."""
-        return Group(self.cluster.bootstrap, self.group, f"{self.group}.{instance}", self.settings)
-
-    def plain(self, name: str) -> Producer:
-        """A transactional producer that is not the engine's."""
-        config = {"bootstrap.servers": self.cluster.bootstrap, "transaction.timeout.ms": 60_000, "linger.ms": 0}
-        producer = Producer({**config, "transactional.id": f"{self.name}.{name}"})
-        producer.init_transactions(20)
-        return producer
+from tests.engine.tally import Context
 
 
 class Member:
@@ -269,21 +145,3 @@ class Line:
         except BaseException as error:
             self.failures.append(error)
             self.feed.stop()
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Waits until the condition holds; fails where it never does."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "this never happened"
-        time.sleep(0.02)
-
-
-def committed(context: Context, partition: int = 0) -> TopicPartition:
-    """The committed offset of the group with its metadata, as it stands."""
-    consumer = Consumer({"bootstrap.servers": context.cluster.bootstrap, "group.id": context.group})
-    try:
-        found: TopicPartition = consumer.committed([TopicPartition(context.commands, partition)], 10)[0]
-    finally:
-        consumer.close()
-    return found

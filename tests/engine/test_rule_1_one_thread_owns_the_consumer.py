@@ -15,7 +15,8 @@ from foldlog.core.errors import AbortError
 from foldlog.engine import clients, feed
 from foldlog.engine.batch import Assignment, Batch, Place
 from foldlog.engine.feed import Feed
-from tests.engine.rig import Add, Context, Line, Made, Member, eventually
+from tests.engine.rig import Line, Made, Member
+from tests.engine.tally import Add, Context, eventually
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from foldlog.engine.batch import Assignment, Batch, Place
 from foldlog.engine.feed import Feed
 from foldlog.engine.processor import Processor
 from foldlog.engine.transactions import Transactions
-from tests.engine.rig import Add, Context, Line, Made, Member, committed, eventually
+from tests.engine.rig import Line, Made, Member
+from tests.engine.tally import Add, Context, committed, eventually
 
 COMMANDS = 40
 

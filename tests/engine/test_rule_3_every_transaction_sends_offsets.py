@@ -12,7 +12,8 @@ from foldlog.engine import restoring
 from foldlog.engine.batch import Place
 from foldlog.engine.restoring import NO_OFFSET
 from foldlog.engine.transactions import Transactions
-from tests.engine.rig import Context, Line, Made, Member, committed, eventually
+from tests.engine.rig import Line, Made, Member
+from tests.engine.tally import Context, committed, eventually
 
 
 @pytest.fixture

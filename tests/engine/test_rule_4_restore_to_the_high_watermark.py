@@ -12,7 +12,8 @@ from foldlog.cluster import Cluster
 from foldlog.core.errors import StateError
 from foldlog.engine.batch import Place
 from foldlog.engine.restoring import LogReader
-from tests.engine.rig import Add, Context, Line, Made, committed, eventually
+from tests.engine.rig import Line, Made
+from tests.engine.tally import Add, Context, committed, eventually
 
 
 @pytest.fixture

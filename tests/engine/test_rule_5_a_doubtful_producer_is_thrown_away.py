@@ -29,7 +29,8 @@ from foldlog.kafka import reading
 from foldlog.kafka.admin import apply
 from foldlog.settings import Settings
 from tests.engine.proxy import END_TXN, Proxy
-from tests.engine.rig import Add, Context, Line, committed, eventually
+from tests.engine.rig import Line
+from tests.engine.tally import Add, Context, committed, eventually
 
 LATE = 2.5  # s
 TIMEOUT = 1000  # ms, of the producer's requests

@@ -13,7 +13,8 @@ from foldlog.core import Meta, Record, topics
 from foldlog.core.outcome import Reply
 from foldlog.engine.deciding import REMEMBERED, Deciding
 from foldlog.kafka import reading
-from tests.engine.rig import Add, Context, Line, committed, eventually, tally
+from tests.engine.rig import Line
+from tests.engine.tally import Add, Context, committed, eventually, tally
 
 COMMANDS = 20
 
