@@ -1,4 +1,4 @@
-"""A TCP proxy between a Kafka client and its broker that can deliver one request late.
+"""A TCP proxy between a Kafka client and its broker that can deliver requests late.
 
 A request on the wire is its length (4 bytes), then api key and version (2 bytes each), then the rest:
 https://kafka.apache.org/protocol.html
@@ -12,15 +12,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 END_TXN = 26
+TXN_OFFSET_COMMIT = 28
 
 
 class Proxy:
-    """Forwards connections to 127.0.0.1:`port` of a broker; `late` makes it hold one request back."""
+    """Forwards connections to 127.0.0.1:`port` of a broker; `late` makes it hold requests back."""
 
     def __init__(self, upstream: int, port: int) -> None:
         self.delivered = threading.Event()  # the late request is with the broker
         self._upstream = upstream
-        self._late: tuple[int, float] | None = None
+        self._late: dict[int, float] = {}
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", port), backlog=64)
@@ -28,7 +29,7 @@ class Proxy:
     def late(self, api_key: int, seconds: float) -> None:
         """The next request with this api key is delivered so much later, whatever its client does meanwhile."""
         self.delivered.clear()
-        self._late = api_key, seconds
+        self._late[api_key] = seconds
 
     @contextmanager
     def running(self) -> Iterator["Proxy"]:
@@ -59,16 +60,18 @@ class Proxy:
                 self._start(_answers, broker, client)
 
     def _requests(self, client: socket.socket, broker: socket.socket) -> None:
+        held = False
         with suppress(OSError):
             while (frame := _frame(client)) is not None:
-                if self._late is not None and struct.unpack_from(">h", frame, 4)[0] == self._late[0]:
-                    (_, seconds), self._late = self._late, None
-                    time.sleep(seconds)
-                    broker.sendall(frame)
+                late = self._late.pop(struct.unpack_from(">h", frame, 4)[0], None)
+                if late is not None:
+                    held = True
+                    time.sleep(late)
+                broker.sendall(frame)
+                if late is not None:
                     self.delivered.set()
-                    time.sleep(1)  # a broker drops what it has read from a connection that is closed at once
-                else:
-                    broker.sendall(frame)
+        if held:
+            time.sleep(1)  # a broker drops what it has read from a connection that is closed at once
         with suppress(OSError):
             broker.shutdown(socket.SHUT_RDWR)
 

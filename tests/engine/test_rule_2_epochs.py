@@ -131,7 +131,9 @@ def test_an_abort_during_a_revocation_does_not_take_the_partitions_back(context:
         first, batch = _in_flight(context, old)
         with new.running():
             eventually(lambda: not old.feed.is_current(batch.epoch))  # the revocation waits for the batch
-            old.feed.go_on(old.feed.rewind(batch.epoch), dict.fromkeys(first.partitions, 0))
+            epoch = old.feed.rewind(batch.epoch)
+            assert not old.feed.is_current(epoch)
+            old.feed.go_on(epoch, dict.fromkeys(first.partitions, 0))
             old.feed.end(batch=True)
             new.assignment()
             with pytest.raises(TimeoutError):

@@ -28,7 +28,7 @@ from foldlog.engine.transactions import Transactions
 from foldlog.kafka import reading
 from foldlog.kafka.admin import apply
 from foldlog.settings import Settings
-from tests.engine.proxy import END_TXN, Proxy
+from tests.engine.proxy import END_TXN, TXN_OFFSET_COMMIT, Proxy
 from tests.engine.rig import Line
 from tests.engine.tally import Add, Context, committed, eventually
 
@@ -89,13 +89,19 @@ class KeepsTheProducer(Transactions):
         return
 
 
-def _visible(broker: Broker, kind: type[Transactions], name: str) -> list[bytes | None]:
-    """What a transaction whose commit is late and an aborted one after it leave in a log."""
+def _source(broker: Broker, name: str) -> tuple[str, dict[Partition, int], Any]:
+    """A log to write to, offsets to send, and the membership of a group without members."""
     log, source = f"{name}-log", f"{name}-commands"
     apply(broker.direct, (Topic(log, 1), Topic(source, 1)), 1)
     consumer = Consumer({"bootstrap.servers": broker.direct, "group.id": name})
-    group, offsets = consumer.consumer_group_metadata(), {(source, 0): 1}
+    group = consumer.consumer_group_metadata()
     consumer.close()
+    return log, {(source, 0): 1}, group
+
+
+def _visible(broker: Broker, kind: type[Transactions], name: str) -> list[bytes | None]:
+    """What a transaction whose commit is late and an aborted one after it leave in a log."""
+    log, offsets, group = _source(broker, name)
     transactions = kind(clients.transactional(broker.proxied, Settings()), name, TIMEOUT)
     transactions.open()
     broker.proxy.late(END_TXN, LATE)
@@ -123,6 +129,18 @@ def test_nothing_of_an_aborted_transaction_is_visible(broker: Broker) -> None:
 
 def test_with_the_producer_kept_an_aborted_record_is_visible(broker: Broker) -> None:
     assert _visible(broker, KeepsTheProducer, "without") == [b"first", b"aborted"]
+
+
+def test_a_commit_that_was_told_to_be_good_but_took_too_long_is_doubtful(broker: Broker) -> None:
+    log, offsets, group = _source(broker, "slow")
+    transactions = Transactions(clients.transactional(broker.proxied, Settings()), "slow", TIMEOUT)
+    transactions.open()
+    for api_key in (TXN_OFFSET_COMMIT, END_TXN):
+        broker.proxy.late(api_key, 0.6 * TIMEOUT / 1000)
+    with pytest.raises(TaintError, match="may have been sent twice"):
+        transactions.write([Output(log, 0, b"key", b"first")], offsets, group)
+    transactions.discard()
+    assert [entry.value for entry in reading.read(broker.direct, log)] == [b"first"]
 
 
 def test_a_line_whose_commit_is_late_handles_everything_once(cluster: Cluster, tmp_path: Path, broker: Broker) -> None:
