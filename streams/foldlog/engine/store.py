@@ -32,14 +32,11 @@ class Store:
         self.path = path
         self._log_id = log_id
         self._db = _open(path)
-        known = self._get(_LOG)
-        if known != log_id.encode():
-            if known is not None:
-                self.clear("it is of another log, or of rows of another shape")
-            self._db[_LOG] = log_id.encode()
-        self.position = int(self._get(_POSITION) or 0)
-        self.count = int(self._get(_COUNT) or 0)
-        self.written = float(self._get(_WRITTEN) or time.time())
+        try:
+            self._load()
+        except StoreError as error:  # a damaged table opens like any other, and tells when it is read
+            self.clear(str(error))
+            self._load()
 
     def get(self, key: bytes) -> bytes | None:
         """The row of a key, None where there is none."""
@@ -82,6 +79,16 @@ class Store:
     def close(self) -> None:
         """Releases the files."""
         self._db.close()
+
+    def _load(self) -> None:
+        known = self._get(_LOG)
+        if known != self._log_id.encode():
+            if known is not None:
+                self.clear("it is of another log, or of rows of another shape")
+            self._db[_LOG] = self._log_id.encode()
+        self.position = int(self._get(_POSITION) or 0)
+        self.count = int(self._get(_COUNT) or 0)
+        self.written = float(self._get(_WRITTEN) or time.time())
 
     def _get(self, key: bytes) -> bytes | None:
         try:

@@ -1,0 +1,111 @@
+"""Rows: a dictionary with a transaction, over a cache of any size, over a store."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from foldlog.core.errors import EncodeError
+from foldlog.engine.rows import Rows
+from foldlog.engine.store import Store
+
+UNPACKABLE = "!"
+
+keys = st.sampled_from([b"a", b"b", b"c", b"d"])
+row = st.sampled_from(["1", "22", UNPACKABLE, ""])
+step = st.one_of(
+    st.tuples(st.just("set"), keys, st.none() | row),
+    st.tuples(st.just("get"), keys, st.none()),
+    st.tuples(st.sampled_from(["commit", "drop", "forget", "reopen"]), st.just(b""), st.none()),
+)
+
+
+def pack(row: str) -> bytes:
+    if row == UNPACKABLE:
+        raise EncodeError("this row cannot be made bytes")
+    return b"packed:" + row.encode()
+
+
+def unpack(packed: bytes) -> str:
+    return packed.removeprefix(b"packed:").decode()
+
+
+@contextmanager
+def fresh(cached: int) -> Iterator[Rows[str]]:
+    """Rows over a store in a directory that goes with the test."""
+    with tempfile.TemporaryDirectory() as directory:
+        rows = Rows(Store(Path(directory) / "0", "log"), pack, unpack, cached)
+        try:
+            yield rows
+        finally:
+            rows.store.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(step, max_size=40), st.sampled_from([0, 1, 100]))
+def test_rows_are_a_dictionary_that_can_be_committed_and_rolled_back(
+    steps: list[tuple[str, bytes, str | None]], cached: int
+) -> None:
+    with fresh(cached) as rows:
+        committed: dict[bytes, str] = {}
+        current: dict[bytes, str] = {}
+        position = 0
+        for what, key, value in steps:
+            match what:
+                case "set":
+                    rows.get(key)  # the engine looks at a row before it changes it
+                    rows.set(key, value)
+                    current = {**current, key: value} if value is not None else without(current, key)
+                case "get":
+                    assert rows.get(key) == current.get(key)
+                case "commit" if UNPACKABLE in current.values():
+                    assert not rows.pack()
+                    rows.drop()
+                    current = committed
+                case "commit":
+                    position += 1
+                    assert rows.pack()
+                    rows.apply(position)
+                    committed = current
+                case "drop" | "forget":
+                    getattr(rows, what)()
+                    current = committed
+                case _:
+                    rows.store.close()
+                    rows.store = Store(rows.store.path, "log")
+                    rows.forget()
+                    current = committed
+            assert {k: unpack(v) for k, v in rows.store.rows()} == committed
+            assert (rows.store.position, rows.store.count) == (position, len(committed))
+        assert {key: rows.get(key) for key in (b"a", b"b", b"c", b"d")} == {
+            key: current.get(key) for key in (b"a", b"b", b"c", b"d")
+        }
+
+
+def without(table: dict[bytes, str], key: bytes) -> dict[bytes, str]:
+    return {other: value for other, value in table.items() if other != key}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.lists(st.tuples(keys, st.none() | st.sampled_from(["1", "2"])), max_size=6), max_size=8))
+def test_rows_that_are_replayed_unseen_are_counted_as_well(batches: list[list[tuple[bytes, str | None]]]) -> None:
+    with fresh(100) as rows:
+        table: dict[bytes, str] = {}
+        for position, batch in enumerate(batches):
+            for key, value in batch:
+                rows.set(key, value)
+                table = {**table, key: value} if value is not None else without(table, key)
+            assert rows.pack()
+            rows.apply(position, blind=True)
+            assert (rows.store.count, rows.store.position) == (len(table), position)
+            assert {k: unpack(v) for k, v in rows.store.rows()} == table
+
+
+def test_the_fault_of_a_row_is_told() -> None:
+    with fresh(100) as rows:
+        assert rows.fault("1") is None
+        assert rows.fault(None) is None
+        assert str(rows.fault(UNPACKABLE)) == "this row cannot be made bytes"

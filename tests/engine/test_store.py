@@ -1,0 +1,131 @@
+"""The local store: rows and the position of their log in one write, healed by deletion."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from foldlog.core.errors import StoreError
+from foldlog.engine.store import Store
+
+ROWS = {b"k%05d" % number: b"v" * 200 for number in range(2000)}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "0", "log-1")
+
+
+def test_rows_position_and_count_last_together(store: Store) -> None:
+    store.apply({b"a": b"1", b"b": b"2"}, 7, 2)
+    store.close()
+    again = Store(store.path, "log-1")
+    assert (dict(again.rows()), again.position, again.count) == ({b"a": b"1", b"b": b"2"}, 7, 2)
+    again.close()
+
+
+def test_a_row_of_nothing_is_deleted(store: Store) -> None:
+    store.apply({b"a": b"1", b"b": b"2"}, 1, 2)
+    store.apply({b"a": None, b"never": None}, 2, 1)
+    assert (store.get(b"a"), store.get(b"b"), store.get(b"never")) == (None, b"2", None)
+    store.close()
+
+
+def test_keys_and_rows_are_any_bytes(store: Store) -> None:
+    strange = {b"": b"", b"\0": b"\xff", b"p": b"not the position", b"t": b"", b"\xff" * 3: b"r"}
+    store.apply(strange, 5, len(strange))
+    assert dict(store.rows()) == strange
+    assert store.position == 5
+    store.close()
+
+
+def test_a_write_that_fails_changes_nothing(store: Store) -> None:
+    store.apply({b"a": b"1"}, 1, 1)
+    store.close()
+    with pytest.raises(StoreError, match="cannot be written"):
+        store.apply({b"a": b"2", b"b": b"2"}, 2, 2)
+    again = Store(store.path, "log-1")
+    assert (dict(again.rows()), again.position, again.count) == ({b"a": b"1"}, 1, 1)
+    again.close()
+
+
+def test_a_store_of_another_log_is_emptied(store: Store) -> None:
+    store.apply({b"a": b"1"}, 7, 1)
+    store.close()
+    other = Store(store.path, "log-2")
+    assert (dict(other.rows()), other.position, other.count) == ({}, 0, 0)
+    other.close()
+
+
+def test_a_cleared_store_is_that_of_the_same_log(store: Store) -> None:
+    store.apply({b"a": b"1"}, 7, 1)
+    store.clear("a test wants it")
+    assert (dict(store.rows()), store.position, store.count) == ({}, 0, 0)
+    store.apply({b"b": b"2"}, 3, 1)
+    store.close()
+    again = Store(store.path, "log-1")
+    assert (dict(again.rows()), again.position) == ({b"b": b"2"}, 3)
+    again.close()
+
+
+def in_a_table(store: Store) -> Path:
+    """Writes many rows and gives the table that they stand in once the store is opened again."""
+    store.apply(ROWS, 9, len(ROWS))
+    store.close()
+    Store(store.path, "log-1").close()
+    [table] = store.path.glob("*.sst")
+    return table
+
+
+def spoil(file: Path, begin: float, end: float) -> None:
+    """Overwrites a part of a file, given in parts of its length."""
+    content = file.read_bytes()
+    first, last = int(begin * len(content)), int(end * len(content))
+    file.write_bytes(content[:first] + b"\x5a" * (last - first) + content[last:])
+
+
+def delete(file: Path) -> None:
+    file.unlink()
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+HARM: dict[str, Callable[[Path], None]] = {
+    "the first block": lambda table: spoil(table, 0, 0.1),
+    "the index": lambda table: spoil(table, 0.9, 1),
+    "the whole table": lambda table: spoil(table, 0, 1),
+    "no table": delete,
+    "an empty table": cut,
+    "the manifest": lambda table: spoil(next(table.parent.glob("MANIFEST-*")), 0, 1),
+    "no manifest": lambda table: delete(next(table.parent.glob("MANIFEST-*"))),
+    "CURRENT": lambda table: spoil(table.parent / "CURRENT", 0, 1),
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_a_damaged_store_opens_empty(store: Store, harm: str) -> None:
+    HARM[harm](in_a_table(store))
+    again = Store(store.path, "log-1")
+    assert (dict(again.rows()), again.position, again.count) == ({}, 0, 0)
+    again.apply({b"a": b"1"}, 1, 1)
+    assert again.get(b"a") == b"1"
+    again.close()
+
+
+def test_damage_in_the_middle_shows_when_its_rows_are_read(store: Store) -> None:
+    spoil(in_a_table(store), 0.3, 0.6)
+    again = Store(store.path, "log-1")
+    assert (again.position, again.get(b"k00000")) == (9, ROWS[b"k00000"])
+    with pytest.raises(StoreError, match="cannot be read: Corruption"):
+        list(map(again.get, ROWS))
+    again.close()
+
+
+def test_a_store_that_is_open_elsewhere_is_not_deleted(store: Store) -> None:
+    store.apply({b"a": b"1"}, 1, 1)
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Store(store.path, "log-1")
+    assert store.get(b"a") == b"1"
+    store.close()
