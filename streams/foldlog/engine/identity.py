@@ -30,6 +30,8 @@ class Identity:
             self._lock = -1
 
     def _named(self, name: str) -> str:
+        if name in (".", ".."):
+            raise ConfigError(f"FOLDLOG_INSTANCE={name!r} is no name for a directory; choose another")
         if not self._take(name):
             raise ConfigError(
                 f"instance {name} is in use by another process on {self._root}; choose another FOLDLOG_INSTANCE"
