@@ -59,6 +59,4 @@ def start(own_bank: Bank, tmp_path: Path) -> Iterator[Start]:
         yield start
     finally:
         for worker in started:
-            if worker.process.poll() is None:
-                worker.process.kill()
-                worker.process.wait()
+            worker.close()

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, Message, Producer
 from confluent_kafka.admin import AdminClient
 
 from foldlog.cluster import Cluster
@@ -74,7 +74,7 @@ class Bank:
     @cached_property
     def producer(self) -> Producer:
         return Producer(
-            {"bootstrap.servers": self.cluster.bootstrap, "log_level": 0, "linger.ms": 50, "message.max.bytes": 2 << 20}
+            {"bootstrap.servers": self.cluster.bootstrap, "log_level": 0, "linger.ms": 5, "message.max.bytes": 2 << 20}
         )
 
     def home(self, key: bytes) -> int:
@@ -131,9 +131,9 @@ class Bank:
         return [both for both in self.log() if both[1].aggregate_id == id]
 
     def log(self) -> list[tuple[Record, Meta]]:
-        """The log of every account."""
+        """The log of every account, without what a test put there that is no event."""
         entries = self.tail(topics.events(self.name, "account")).entries()
-        return [self.codec.decode_with(entry.value or b"") for entry in entries]
+        return [self.codec.decode_with(entry.value or b"") for entry in entries if b"@" in (entry.key or b"")]
 
     def letters(self) -> list[DeadLetter]:
         """Every dead letter."""
@@ -164,12 +164,34 @@ class Bank:
         """Waits until a row is as it should be."""
         eventually(lambda: self.rows(processor).get(key) == wanted, f"{processor} of {key}: {wanted}")
 
+    def owners(self, processor: str) -> set[str]:
+        """The instances that last committed an offset of a processor: their names stand beside the offsets."""
+        group = f"{self.name}.{processor}"
+        request = [ConsumerGroupTopicPartitions(group)]
+        found = self.admin.list_consumer_group_offsets(request)[group].result(PATIENCE)
+        return {mark.metadata.removeprefix(f"{group}.") for mark in found.topic_partitions if mark.metadata}
+
     def tail(self, topic: str) -> Tail:
         """What committed readers see of a topic."""
         if topic not in self._tails:
             counts = {each.name: each.partitions for each in topics.topics(self.topology)}
             self._tails[topic] = Tail(self.cluster.bootstrap, topic, counts[topic])
         return self._tails[topic]
+
+    def remove(self, names: list[str]) -> None:
+        """Deletes topics, and waits until they are gone."""
+        for name, answer in self.admin.delete_topics(names).items():
+            answer.result(PATIENCE)
+            eventually(lambda name=name: name not in self.admin.list_topics(timeout=10).topics)  # type: ignore[misc]
+
+    def remake(self, names: list[str], partitions: int = 3) -> None:
+        """Deletes topics and creates them anew, empty."""
+        self.remove(names)
+        declared = {each.name: replace(each, partitions=partitions) for each in topics.topics(self.topology)}
+        apply(self.cluster.bootstrap, [declared[name] for name in names], 1)
+        for name in names:
+            if tail := self._tails.pop(name, None):
+                tail.close()
 
     def close(self) -> None:
         """Ends what it holds open."""
@@ -258,3 +280,9 @@ class Worker:
             self.process.kill()
             self.process.wait()
             raise AssertionError(f"the worker does not end:\n{self.output}") from None
+
+    def close(self) -> None:
+        """Ends it at once, if it has not ended."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()

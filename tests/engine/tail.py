@@ -1,8 +1,11 @@
 """A topic as committed readers see it, followed by one consumer that stays."""
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from foldlog.kafka.reading import Entry, entry_of
+
+# A topic that was just made may not have its leaders yet.
+_NEW = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART}
 
 
 class Tail:
@@ -28,7 +31,7 @@ class Tail:
 
     def entries(self) -> list[Entry]:
         """The records up to the last stable offset that each partition has now."""
-        ends = {number: self._end(number) for number in self._reached}
+        ends = {number: self.bounds(number)[1] for number in self._reached}
         while any(self._reached[number] < end for number, end in ends.items()):
             for message in self._consumer.consume(1000, 0.02):
                 error, number, offset = message.error(), message.partition() or 0, message.offset() or 0
@@ -38,12 +41,14 @@ class Tail:
                 self._reached[number] = max(self._reached[number], offset + (error is None))
         return list(self._read)
 
-    def low(self, number: int) -> int:
-        """The first offset that a partition still has."""
-        return self._consumer.get_watermark_offsets(TopicPartition(self._topic, number), timeout=10)[0]
-
-    def _end(self, number: int) -> int:
-        return self._consumer.get_watermark_offsets(TopicPartition(self._topic, number), timeout=10)[1]
+    def bounds(self, number: int) -> tuple[int, int]:
+        """The first offset that a partition still has, and the last stable one."""
+        while True:
+            try:
+                return self._consumer.get_watermark_offsets(TopicPartition(self._topic, number), timeout=10)
+            except KafkaException as error:
+                if error.args[0].code() not in _NEW:
+                    raise
 
     def close(self) -> None:
         """Ends it."""

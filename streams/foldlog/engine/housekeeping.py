@@ -13,7 +13,7 @@ from foldlog.engine.stats import ProcessorStats
 
 log = structlog.get_logger()
 
-_TRIM_EVERY = 30.0  # s
+TRIM_EVERY = 10.0  # s
 
 
 class Housekeeping:
@@ -44,7 +44,7 @@ class Housekeeping:
             self._ready.unlink(missing_ok=True)
         if self._on_stats is not None:
             self._on_stats([self._stats(line) for line in self._lines])
-        if time.monotonic() - self._trimmed > _TRIM_EVERY:
+        if time.monotonic() - self._trimmed > TRIM_EVERY:
             self._trimmed = time.monotonic()
             self._trim()
 
