@@ -1,0 +1,246 @@
+"""Recovery: the log is the truth, local state a cache of it, and group offsets say where to go on."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from shutil import rmtree
+
+import pytest
+from confluent_kafka import KafkaException
+from rocksdict import Options, Rdict
+
+from foldlog.cluster import Cluster
+from foldlog.core import replace, topics
+from foldlog.engine.store import Store
+from tests.engine.bank import Open, Opened, Post, Posted, Refused
+from tests.engine.conftest import Start
+from tests.engine.running import Bank, Worker, eventually, fresh_bank
+
+ten = Decimal("10.00")
+
+
+@pytest.fixture
+def state(own_bank: Bank, tmp_path: Path) -> Path:
+    """Where the worker `w` keeps the stores of its decider, one a partition."""
+    return tmp_path / "workers" / "w" / "state" / f"{own_bank.name}.account"
+
+
+def versions(bank: Bank, account: str) -> list[int]:
+    return [meta.version for _, meta in bank.events(account)]
+
+
+def forget(state: Path) -> None:
+    rmtree(state)
+
+
+def damage_data(state: Path) -> None:
+    """Overwrites what is in the tables and the write-ahead log."""
+    files = [path for path in state.rglob("*") if path.suffix in (".sst", ".log")]
+    assert files
+    for path in files:
+        path.write_bytes(b"\x5a" * path.stat().st_size)
+
+
+def damage_manifest(state: Path) -> None:
+    for path in state.rglob("MANIFEST-*"):
+        path.write_bytes(b"\x5a" * path.stat().st_size)
+
+
+def lose_files(state: Path) -> None:
+    for path in (*state.rglob("CURRENT"), *state.rglob("*.sst")):
+        path.unlink()
+
+
+class Restarted:
+    """A bank whose one worker is stopped and started again by one test after the other."""
+
+    def __init__(self, bank: Bank, home: Path) -> None:
+        self.bank = bank
+        self._home = home
+        self.worker = Worker(bank, home, "w", "account").ready()
+
+    def after(self, harm: Callable[[Path], None]) -> None:
+        """Stops the worker, does something to its state, starts it again."""
+        assert self.worker.stop() == 0
+        harm(self._home / "workers" / "w" / "state")
+        self.worker = Worker(self.bank, self._home, "w", "account")
+
+
+@pytest.fixture(scope="module")
+def restarted(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restarted]:
+    """Such a bank."""
+    with fresh_bank(cluster) as bank:
+        restarted = Restarted(bank, tmp_path_factory.mktemp("restarted"))
+        try:
+            yield restarted
+        finally:
+            restarted.worker.close()
+
+
+@pytest.mark.parametrize("harm", [forget, damage_data, damage_manifest, lose_files])
+def test_a_worker_without_its_state_goes_on_with_the_next_versions(
+    restarted: Restarted, harm: Callable[[Path], None]
+) -> None:
+    bank = restarted.bank
+    accounts = [bank.account_on(number) for number in range(3)]
+    for account in accounts:
+        bank.send(Open(account), Post(account, ten))
+        bank.ask(Post(account, ten), f"pay-{account}")
+    restarted.after(harm)
+    for account in accounts:
+        again = bank.ask(Post(account, ten), f"pay-{account}")
+        assert (again.version, again.duplicate) == (3, True)
+        assert bank.ask(Post(account, -3 * ten)).version == 4
+        assert versions(bank, account) == [1, 2, 3, 4]
+        assert isinstance(bank.events(account)[-1][0], Refused), "the balance is 20"
+    assert restarted.worker.errors == []
+
+
+def test_damage_that_shows_while_working_is_healed_at_once(own_bank: Bank, start: Start, state: Path) -> None:
+    """A table's blocks are read when a row of them is needed: long after the start."""
+    bank, worker = own_bank, start("account").ready()
+    accounts = [bank.account_on(0) for _ in range(300)]
+    bank.send(*(Open(account, "ada" * 50) for account in accounts))
+    bank.ask(Open(accounts[-1]))
+    assert worker.stop() == 0
+    Store(state / "0", log_id_of(state / "0")).close()  # what was in the write-ahead log is in a table now
+    [table] = (state / "0").glob("*.sst")
+    content = table.read_bytes()
+    quarter = len(content) // 4
+    table.write_bytes(content[:quarter] + b"\x5a" * quarter + content[2 * quarter :])
+    worker = start("account").ready()
+    assert "store deleted" not in worker.output
+    bank.send(*(Post(account, ten) for account in accounts))
+    eventually(lambda: len(bank.log()) >= 600)
+    assert sorted(meta.version for _, meta in bank.log()) == [1] * 300 + [2] * 300
+    assert "block checksum mismatch" in worker.output
+    assert worker.stop() == 0
+
+
+def log_id_of(path: Path) -> str:
+    """The log that a store belongs to."""
+    db = Rdict(str(path), Options(raw_mode=True))
+    found = bytes(db[b"t"] or b"")
+    db.close()
+    return found.decode()
+
+
+def test_a_store_ahead_of_its_log_is_folded_again(own_bank: Bank, start: Start, state: Path) -> None:
+    bank, worker = own_bank, start("account").ready()
+    account = bank.account_on(0)
+    bank.send(Open(account))
+    bank.ask(Post(account, ten))
+    assert worker.stop() == 0
+    store = Store(state / "0", log_id_of(state / "0"))
+    store.apply({account.encode(): None}, 1_000_000, 0)
+    store.close()
+    worker = start("account").ready()
+    assert "its log ends at" in worker.output
+    assert bank.ask(Post(account, ten)).version == 3
+
+
+def test_a_store_of_a_topic_that_was_made_anew_is_not_used(own_bank: Bank, start: Start) -> None:
+    bank, worker = own_bank, start("account").ready()
+    account = bank.account_on(0)
+    bank.send(Open(account))
+    bank.ask(Post(account, ten))
+    assert worker.stop() == 0
+    names = [bank.commands, topics.events(bank.name, "account")]
+    bank.remake(names)
+    start("account").ready()
+    assert bank.ask(Open(account)).version == 1
+    assert [event for event, _ in bank.events(account)] == [Opened(account, "nobody")]
+
+
+def test_two_of_one_id_in_a_batch_are_one(own_bank: Bank, start: Start) -> None:
+    bank, account = own_bank, own_bank.account_on(0)
+    bank.send(Open(account))
+    bank.send(*[Post(account, ten)] * 3, id="pay")
+    start("account", FOLDLOG_BATCH_MS="500")
+    eventually(lambda: len(bank.replies("pay")) == 3)
+    assert [reply.duplicate for reply in bank.replies("pay")] == [False, True, True]
+    assert {reply.version for reply in bank.replies("pay")} == {2}
+    assert [event for event, _ in bank.events(account)] == [Opened(account, "nobody"), Posted(account, "nobody", ten)]
+
+
+def test_commands_sent_while_nobody_worked_are_all_processed(own_bank: Bank, start: Start) -> None:
+    bank, accounts = own_bank, [uuid.uuid4().hex for _ in range(50)]
+    bank.send(*(Open(account) for account in accounts), *(Post(account, ten) for account in accounts))
+    start("account", FOLDLOG_BATCH_RECORDS="7")
+    for account in accounts:
+        eventually(lambda account=account: versions(bank, account) == [1, 2])  # type: ignore[misc]
+
+
+def test_a_worker_stops_whose_groups_offsets_are_gone_beside_existing_output(own_bank: Bank, start: Start) -> None:
+    """To begin anew would decide every command a second time."""
+    bank, worker = own_bank, start("account").ready()
+    bank.ask(Open(bank.account_on(0)))
+    assert worker.stop() == 0
+    group = f"{bank.name}.account"
+    eventually(lambda: deleted(bank, group), "the end of the group's membership")
+    worker = start("account")
+    assert worker.ended() == 1
+    [error] = worker.errors
+    assert group in error
+    assert "--reset-offsets" in error
+
+
+def deleted(bank: Bank, group: str) -> bool:
+    """True once the offsets are gone; a static member stays until its session times out."""
+    try:
+        bank.admin.delete_consumer_groups([group])[group].result(10)
+    except KafkaException:
+        return False
+    return True
+
+
+def test_a_log_with_a_version_missing_stops_the_worker(own_bank: Bank, start: Start, state: Path) -> None:
+    bank, worker = own_bank, start("account").ready()
+    account = bank.account_on(0)
+    bank.ask(Open(account))
+    assert worker.stop() == 0
+    event, meta = bank.events(account)[0]
+    value = bank.codec.encode(event, replace(meta, version=3))
+    place = bank.put(f"{account}@3".encode(), value, topic=topics.events(bank.name, "account"), partition=0)
+    worker = start("account")
+    assert worker.ended() == 1
+    [error] = worker.errors
+    assert place in error
+    assert "from version 1 to 3" in error
+
+
+def test_a_log_with_a_record_that_is_no_event_stops_the_worker(own_bank: Bank, start: Start) -> None:
+    bank = own_bank
+    place = bank.put(b"ada@1", b"garbage", topic=topics.events(bank.name, "account"), partition=0)
+    worker = start("account")
+    assert worker.ended() == 1
+    [error] = worker.errors
+    assert place in error
+
+
+def test_a_topic_with_other_partitions_stops_the_worker(own_bank: Bank, start: Start) -> None:
+    bank = own_bank
+    bank.remake([topics.table(bank.name, "wealth")], partitions=4)
+    worker = start()
+    assert worker.ended() == 1
+    assert worker.errors[0].startswith(f"error: {bank.name}.wealth: partitions is 4, declared is 3")
+
+
+def test_topics_that_are_missing_stop_the_worker(own_bank: Bank, start: Start) -> None:
+    bank = own_bank
+    bank.remove([bank.commands])
+    worker = start()
+    assert worker.ended() == 1
+    assert worker.errors == [
+        f"error: {bank.commands} is missing: run `foldlog topics apply tests.engine.bank`, or add --apply"
+    ]
+
+
+@pytest.mark.parametrize("name", ["BATCH_RECORDS", "NOTIFY"])
+def test_a_garbage_setting_is_one_clear_line(own_bank: Bank, start: Start, name: str) -> None:
+    worker = start(**{f"FOLDLOG_{name}": "garbage"})
+    assert worker.ended() == 1
+    [error] = worker.errors
+    assert error.startswith(f"error: FOLDLOG_{name}='garbage': ")
+    assert len(worker.output.splitlines()) == 1
