@@ -11,7 +11,8 @@ from tests.docs.walkthroughs import SHELL, WALKS, Walk, missing_files, missing_t
 
 @pytest.mark.parametrize("walk", [pytest.param(walk, id="+".join(walk.pages)) for walk in WALKS])
 def test_the_pages_are_right(walk: Walk, tmp_path: Path) -> None:
-    assert list(walk.follow(tmp_path)) == []
+    faults = "\n".join(walk.follow(tmp_path))
+    assert not faults, faults
 
 
 def test_every_page_with_commands_is_followed() -> None:
