@@ -30,7 +30,7 @@ from tests.engine.tail import Tail
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
-PATIENCE = 15.0  # s
+PATIENCE = 30.0  # s
 
 Headers = list[tuple[str, str | bytes | None]]
 

@@ -140,14 +140,23 @@ def test_a_store_ahead_of_its_log_is_folded_again(own_bank: Bank, start: Start, 
     assert bank.ask(Post(account, ten)).version == 3
 
 
-def test_a_store_of_a_topic_that_was_made_anew_is_not_used(own_bank: Bank, start: Start) -> None:
+def test_a_store_of_a_topic_that_was_made_anew_is_not_used(
+    own_bank: Bank, start: Start, state: Path, tmp_path: Path
+) -> None:
+    """Its position may well lie within the new log."""
     bank, worker = own_bank, start("account").ready()
-    account = bank.account_on(0)
+    account, other = bank.account_on(0), bank.account_on(0)
     bank.send(Open(account))
     bank.ask(Post(account, ten))
     assert worker.stop() == 0
-    names = [bank.commands, topics.events(bank.name, "account")]
-    bank.remake(names)
+    old = state.rename(tmp_path / "old")
+    bank.remake([bank.commands, topics.events(bank.name, "account")])
+    bank.send(Open(other), *[Post(other, ten)] * 20)
+    worker = start("account").ready()
+    bank.ask(Post(other, ten))
+    assert worker.stop() == 0
+    rmtree(state)
+    old.rename(state)
     start("account").ready()
     assert bank.ask(Open(account)).version == 1
     assert [event for event, _ in bank.events(account)] == [Opened(account, "nobody")]
