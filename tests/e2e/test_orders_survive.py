@@ -12,6 +12,7 @@ from topologies.orders.order import Status
 
 KILLS = 5
 SEED = 1997
+TOO_LATE = "there is nothing left to disturb: take more orders"
 
 
 def _same(shop: Shop, purchases: Purchases, undisturbed: Outcome) -> None:
@@ -26,7 +27,7 @@ def _same(shop: Shop, purchases: Purchases, undisturbed: Outcome) -> None:
 def _written(shop: Shop, share: float, purchases: Purchases) -> None:
     """Waits until this share of the orders' log is written, and not all of it."""
     eventually(lambda: shop.written() >= share * 3 * len(purchases), f"{share:.0%} of the log", 900)
-    assert shop.written() < 3 * len(purchases), "too late: there is nothing left to disturb"
+    assert shop.written() < 3 * len(purchases), TOO_LATE
 
 
 def test_undisturbed_the_run_is_what_the_file_says(purchases: Purchases, undisturbed: Outcome) -> None:
@@ -56,15 +57,19 @@ def test_killed_five_times_and_restarted(shop: Shop, purchases: Purchases, undis
 
 
 def test_a_second_worker_takes_over_from_the_first(shop: Shop, purchases: Purchases, undisturbed: Outcome) -> None:
+    half = len(purchases) // 2
     first = shop.start("first").ready()
     assert shop.owners() == {"first": 4}
     shop.stock(purchases)
-    shop.order(purchases)
+    shop.order(purchases[:half])
     _written(shop, 0.1, purchases)
     second = shop.start("second").ready()
     eventually(lambda: shop.owners() == {"first": 2, "second": 2}, "two partitions for each worker")
-    _written(shop, 0.4, purchases)
+    written = shop.written()
+    shop.order(purchases[half:])  # the first must not be done before it dies
+    eventually(lambda: shop.written() > written, "both work")
     first.kill()
+    assert shop.written() < 3 * len(purchases), TOO_LATE
     eventually(lambda: shop.owners() == {"second": 4}, "the second worker has all partitions")
     shop.settle(len(purchases))
     second.stop()
