@@ -183,10 +183,11 @@ Step = TransferMoney | Posted | Refused
 
 
 def react(transfer: Transfer, step: Step) -> list[Post]:
+    """Would begin an ended transfer anew: that the engine closes a saga is relied on."""
     match step:
         case TransferMoney(_, _, _, amount) if amount == UNLUCKY:
             raise ValueError("this step cannot be taken")
-        case TransferMoney(id, source, _, amount) if transfer.status == "new":
+        case TransferMoney(id, source, _, amount) if transfer.status != "pending":
             return [Post(source, -amount, id)]
         case Posted(amount=amount, transfer=id) if transfer.status == "pending" and amount < 0:
             return [Post(transfer.target, -amount, id)]
@@ -198,7 +199,7 @@ def react(transfer: Transfer, step: Step) -> list[Post]:
 
 def follow(transfer: Transfer, step: Step) -> Transfer:
     match step:
-        case TransferMoney(_, source, target) if transfer.status == "new":
+        case TransferMoney(_, source, target) if transfer.status != "pending":
             return Transfer(source, target, "pending")
         case Posted(account=account, amount=amount) if transfer.status == "pending" and amount > 0:
             return replace(transfer, status="done" if account == transfer.target else "returned")
