@@ -137,7 +137,10 @@ class Codec:
             return EncodeError(f"{name} has no {type(envelope).__name__}")
         if needed is not None and type(envelope) is not needed[1]:
             return EncodeError(f"{name}.{needed[0]}: is {type(envelope).__name__}, not {needed[1].__name__}")
-        found = fault_in(record) or f"{needed and needed[0]}.{envelope and fault_in(envelope)}"
+        try:
+            found = fault_in(record) or f"{needed and needed[0]}.{envelope and fault_in(envelope)}"
+        except RecursionError:
+            return EncodeError(f"{name}: is nested too deeply")
         return EncodeError(f"{name}.{found}")
 
 

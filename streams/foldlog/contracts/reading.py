@@ -21,6 +21,7 @@ from foldlog.core.record import Scale
 Lines = list[str]
 Read = Callable[[bytes, int], tuple[Any, int]]
 
+LONGEST_DECIMAL = 64  # bytes; more digits than any scale here
 LOGICAL = frozenset({"decimal", "date", "uuid", "timestamp-millis", "timestamp-micros", "time-millis", "time-micros"})
 
 
@@ -93,7 +94,13 @@ def decimal(scale: Scale) -> Callable[[bytes], Decimal]:
     """A function from big-endian two's complement to a decimal; it raises where there are too many digits."""
     multiply = Context(prec=scale.precision, traps=[Inexact, Rounded]).multiply
     unit, integer = Decimal(1).scaleb(-scale.scale), int.from_bytes
-    return lambda data: multiply(integer(data, "big", signed=True), unit)
+
+    def read(data: bytes) -> Decimal:
+        if len(data) > LONGEST_DECIMAL:  # its digits would be counted, which takes the square of their number
+            raise Malformed(f"a decimal has {len(data)} bytes")
+        return multiply(integer(data, "big", signed=True), unit)
+
+    return read
 
 
 def words(known: tuple[str, ...]) -> Options:

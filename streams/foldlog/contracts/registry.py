@@ -18,6 +18,7 @@ from foldlog.core.errors import ConfigError, ContractError, DecodeError, Registr
 LEVEL = "FULL_TRANSITIVE"
 # An unknown id may be registered a moment later; until then each of its records would cost a request.
 FORGET_AFTER = 5.0
+NO_SCHEMA = 40403  # the error code of a registry that knows: there is no such id
 TIMEOUT = 10.0
 
 
@@ -61,6 +62,8 @@ class Registry:
             with self._asked():
                 text = self._client.get_schema(schema_id)
         except SchemaRegistryError as error:
+            if error.error_code != NO_SCHEMA:  # a proxy's 404, a refused log-in: no word on the schema
+                raise RegistryError(f"the registry at {self.url} refuses: {error.error_message}") from error
             self._unknown[schema_id] = time.monotonic() + FORGET_AFTER
             raise _unknown(schema_id) from error
         self._writers[schema_id] = self._parsed(schema_id, text)
@@ -149,7 +152,7 @@ class Registry:
             if error.http_status_code >= 500 or error.http_status_code in (408, 429):
                 raise RegistryError(f"the registry at {self.url} fails: {error.error_message}") from error
             raise
-        except OSError as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:  # silence, or an answer that is no registry's
             raise self._silent(error) from error
         except Exception as error:
             if type(error).__module__.partition(".")[0] not in ("httpx", "httpx2"):

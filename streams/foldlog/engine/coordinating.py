@@ -1,6 +1,7 @@
 """Sagas in the engine: a step in, commands out, the saga's state moved on."""
 
 from collections.abc import Iterator, Mapping
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -21,7 +22,9 @@ from foldlog.engine.routing import moved
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
 from foldlog.engine.work import (
+    FAULTS,
     FORWARDED,
+    LONGEST_ID,
     LONGEST_KEY,
     Work,
     fitting,
@@ -87,7 +90,7 @@ class Coordinating(Folding[Running]):
             self._step(message, step, meta, rows, work)
         except (RegistryError, StateError):
             raise
-        except Exception as error:
+        except FAULTS as error:
             del work.outputs[done:]  # half of a step's commands must not go out
             cause = error.cause if isinstance(error, DecodeError | EncodeError) else "fold-failed"
             self.fail(message, work, cause, error)
@@ -115,9 +118,16 @@ class Coordinating(Folding[Running]):
         state = self._evolve(running.state, step, meta)
         number = running.process.steps + 1
         for index, command in enumerate(sent):
-            work.outputs.append(self._send(command, f"{self.name}:{id_}:{number}.{index}", meta))
+            work.outputs.append(self._send(command, self._command_id(id_, f"{number}.{index}"), meta))
         if state is not running.state or sent:
             rows.set(key, Running(Process(number, self._saga.ended(state)), state))
+
+    def _command_id(self, id_: str, step: str) -> str:
+        """The id of a command: it follows from the saga and its step; of a long saga id a digest stands in it."""
+        named = f"{self.name}:{id_}:{step}"
+        if len(named) <= LONGEST_ID:
+            return named
+        return f"{self.name}:{blake2b(id_.encode(), digest_size=16).hexdigest()}:{step}"
 
     def _meta(self, message: Received, id_: str, running: Running, meta: Meta | None) -> Meta:
         if meta is not None:

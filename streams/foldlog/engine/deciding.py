@@ -23,12 +23,21 @@ from foldlog.engine.kind import Folding
 from foldlog.engine.routing import forwarded
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
-from foldlog.engine.work import FORWARDED, Work, fitting, headers_of, meta_of_command, place_of, text_of
+from foldlog.engine.work import (
+    FAULTS,
+    FORWARDED,
+    LONGEST_ID,
+    Work,
+    fitting,
+    headers_of,
+    meta_of_command,
+    place_of,
+    text_of,
+)
 
 log = structlog.get_logger()
 
 REMEMBERED = 64  # command ids kept with an aggregate; a repetition further back is a new command
-LONGEST_ID = 200  # characters of a command id
 
 
 class Aggregate(msgspec.Struct, frozen=True):
@@ -43,6 +52,7 @@ class Deciding(Folding[Aggregate]):
     """One decider over its commands topic; the events topic is its log."""
 
     kind = "decider"
+    forgets = False
 
     def __init__(self, topology: Topology, decider: Decider[Any, Any, Any], codec: Codec) -> None:
         self.name = decider.name
@@ -83,7 +93,7 @@ class Deciding(Folding[Aggregate]):
                 raise  # the engine's trouble, not the record's
             except (DecodeError, EncodeError) as error:
                 self.fail(message, work, error.cause, error)
-            except Exception as error:
+            except FAULTS as error:
                 self.fail(message, work, "decide-failed", error)
 
     def replay(self, message: Received, rows: Rows[Aggregate]) -> None:
@@ -118,8 +128,8 @@ class Deciding(Folding[Aggregate]):
 
     def _run(self, message: Received, key: bytes, command: Record, rows: Rows[Aggregate], work: Work) -> None:
         aggregate = rows.get(key) or self._blank
-        headers = headers_of(message) if message.headers() else {}
-        if len(headers.get("command-id", "")) > LONGEST_ID:
+        headers = headers_of(message)
+        if max(len(headers.get("command-id", "")), len(headers.get(FORWARDED, ""))) > LONGEST_ID:
             raise DecodeError(f"the command id has more than {LONGEST_ID} characters", "malformed")
         id_ = _id_of(message, headers)
         asked = "reply-to" in headers
@@ -165,7 +175,7 @@ class Deciding(Folding[Aggregate]):
             known = known[:-1]
         return (*known, (id_, version))[-REMEMBERED:]
 
-    def fail(self, message: Received, work: Work, cause: str, error: Exception) -> None:
+    def fail(self, message: Received, work: Work, cause: str, error: BaseException) -> None:
         """Puts a command aside and tells its sender."""
         super().fail(message, work, cause, error)
         try:
@@ -187,10 +197,11 @@ class Deciding(Folding[Aggregate]):
 
     def _forward(self, message: Received, key: bytes, partition: int, work: Work) -> None:
         """Moves a command to the partition of its key, with its first place as its id and its own time."""
-        output = Output(self.commands, partition, key, message.value(), forwarded(message), message.timestamp()[1])
         try:
+            headers = forwarded(message)
+            output = Output(self.commands, partition, key, message.value(), headers, message.timestamp()[1])
             work.outputs.append(fitting(output))
-        except EncodeError as error:
+        except (DecodeError, EncodeError) as error:
             self.fail(message, work, error.cause, error)
 
     def _pack(self, aggregate: Aggregate) -> bytes:
@@ -204,7 +215,5 @@ class Deciding(Folding[Aggregate]):
 
 def _id_of(message: Received, headers: dict[str, str]) -> str:
     """A command's id: the sender's, else the first place at which the command stood."""
-    explicit = headers.get("command-id", "")
-    if len(explicit) > LONGEST_ID:
-        return place_of(message)
-    return explicit or headers.get(FORWARDED) or place_of(message)
+    named = headers.get("command-id") or headers.get(FORWARDED) or ""
+    return named if 0 < len(named) <= LONGEST_ID else place_of(message)

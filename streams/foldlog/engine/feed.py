@@ -168,8 +168,8 @@ class Feed:
             consumer.pause(consumer.assignment())
             self._paused = True
         epoch = self.epoch
-        left = consumer.consume(1, _POLL)
-        if left and epoch == self.epoch and left[0].error() is None:
+        left = self._batch(consumer, epoch, _consume(consumer, 1, _POLL))
+        if left.messages and epoch == self.epoch:
             raise EngineError("a paused partition delivered a record")
 
     def _resume(self, consumer: Consumer) -> None:

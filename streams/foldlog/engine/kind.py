@@ -28,7 +28,7 @@ class Kind(ABC):
     def handle(self, message: Received, rows: Any, work: Work) -> None:
         """Handles one record; a record that fails is put aside, and only a failing engine raises."""
 
-    def fail(self, message: Received, work: Work, cause: str, error: Exception) -> None:
+    def fail(self, message: Received, work: Work, cause: str, error: BaseException) -> None:
         """Puts a record aside whose outcome cannot be written."""
         work.dead_letter(message, cause, text_of(error))
 
@@ -44,6 +44,7 @@ class Folding(Kind, Generic[T]):
     """A kind with state: rows by key, restored from the topic `log`."""
 
     log: str
+    forgets: bool = True  # its log has tombstones, which are dropped after a day
     count: int  # partitions of its inputs and its log
 
     def fingerprint(self) -> str:

@@ -100,6 +100,6 @@ class Partitions:
         store = rows.store
         if store.position > high:
             store.clear(f"it is at {store.position}, its log ends at {high}")
-        elif 0 < store.position < high and time.time() - store.written > _OLDEST:
+        elif self._kind.forgets and 0 < store.position < high and time.time() - store.written > _OLDEST:
             store.clear("it slept longer than deletions are kept")
         del low

@@ -53,6 +53,7 @@ class Processor:
         self.committed: dict[Place, int] = {}
         self._places: tuple[Place, ...] = ()
         self._group: Any = None
+        self._failures = 0  # in a row
 
     def take(self, item: Assignment | Batch) -> None:
         """Takes what the poll thread hands over; an exception means that the process must end."""
@@ -64,6 +65,9 @@ class Processor:
                     self._restore(epoch)
                 case Batch() if current:
                     self._batch(item)
+        except BaseException:
+            self._feed.stop()  # no later batch may move the offsets beyond this one
+            raise
         finally:
             self._feed.end(isinstance(item, Batch))
 
@@ -89,6 +93,7 @@ class Processor:
             return self._again(batch.epoch, error)
         except StoreError as error:
             return self._again(batch.epoch, error)
+        self._failures = 0
         self.committed |= batch.offsets
         self.counters.records += len(batch.messages)
         self.counters.dead_letters += work.letters
@@ -173,8 +178,17 @@ class Processor:
         """After a failed batch: forget it, and go on from what the log and the committed offsets say."""
         epoch = self._feed.rewind(epoch)
         self._drop()
+        self._back_off(epoch)
         self._recover(error)
         self._restore(epoch)
+
+    def _back_off(self, epoch: int) -> None:
+        """Waits longer after each failure in a row; the first costs nothing."""
+        self.counters.state = "restoring"
+        until = time.monotonic() + (min(0.1 * 2**self._failures, _LONGEST_PAUSE) if self._failures else 0)
+        self._failures += 1
+        while time.monotonic() < until and self._feed.is_current(epoch):
+            time.sleep(0.05)
 
     def _recover(self, error: Exception) -> None:
         match error:

@@ -15,12 +15,13 @@ from foldlog.core.record import Record, replace
 from foldlog.core.topology import Topology
 from foldlog.engine.batch import Received
 from foldlog.engine.kind import Kind
-from foldlog.engine.work import Work, place_of, text_of
+from foldlog.engine.work import FAULTS, Work, place_of, text_of
 
 log = structlog.get_logger()
 
 _TRIES = 5
 _FIRST_PAUSE = 0.2  # s, doubled after each failure
+_LONGEST_TRY = 30.0  # s
 _AT_ONCE = 32
 
 Effect = tuple[Received, Record, Meta]
@@ -78,8 +79,8 @@ class Reacting(Kind):
         pause = _FIRST_PAUSE
         for left in reversed(range(_TRIES)):
             try:
-                return await self._reactor.handle(event, meta, self._send)
-            except Exception as error:
+                return await asyncio.wait_for(self._reactor.handle(event, meta, self._send), _LONGEST_TRY)
+            except FAULTS as error:
                 if not left:
                     return self.fail(message, work, "handle-failed", error)
                 log.warning(

@@ -73,6 +73,7 @@ class Group:
             fence(clients.transactional(self.bootstrap, self.settings), owner)
 
 
+_NO_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED})
 _UNSTABLE = frozenset({KafkaError._TIMED_OUT, KafkaError.UNSTABLE_OFFSET_COMMIT})
 
 
@@ -184,7 +185,9 @@ def topic_ids(admin: Any, names: Iterable[str]) -> dict[str, tuple[str, int]]:
     for name, future in admin.describe_topics(TopicCollection(list(names))).items():
         try:
             described = future.result(30)
-        except KafkaException as error:
-            raise StateError(f"topic {name}: {error.args[0].str()}; run `foldlog topics apply`") from error
+        except (KafkaException, TimeoutError) as error:
+            if isinstance(error, KafkaException) and error.args[0].code() in _NO_TOPIC:
+                raise StateError(f"topic {name}: {error.args[0].str()}; run `foldlog topics apply`") from error
+            raise TaintError(f"topic {name} cannot be described: {error}") from error
         found[name] = (str(described.topic_id), len(described.partitions))
     return found

@@ -2,14 +2,14 @@
 
 from foldlog.core.partitioning import partition_of
 from foldlog.engine.batch import Output, Received
-from foldlog.engine.work import FORWARDED, Work, fitting, key_of, place_of
+from foldlog.engine.work import FORWARDED, Work, fitting, headers_in, key_of, place_of
 
 Headers = list[tuple[str, bytes | None]]
 
 
 def forwarded(message: Received) -> Headers:
     """A command's headers with its first place, which stays its id wherever it is moved."""
-    headers = list(message.headers() or ())
+    headers = headers_in(message)
     if not any(name == FORWARDED for name, _ in headers):
         headers.append((FORWARDED, place_of(message).encode()))
     return headers
@@ -27,6 +27,6 @@ def moved(message: Received, key: str, to: str, partitions: int, work: Work, *, 
     home = partition_of(name, partitions)
     if home == message.partition():
         return False
-    headers = forwarded(message) if is_command else list(message.headers() or ()) or None
+    headers = forwarded(message) if is_command else headers_in(message) or None
     work.outputs.append(fitting(Output(to, home, name, message.value(), headers, message.timestamp()[1])))
     return True

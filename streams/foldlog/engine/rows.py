@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Generic, TypeVar
 
-from foldlog.core.errors import EncodeError
+from foldlog.core.errors import DecodeError, EncodeError, StoreError
 from foldlog.engine.store import Store
 
 T = TypeVar("T")
@@ -30,8 +30,14 @@ class Rows(Generic[T]):
         if row is None:
             packed = self.store.get(key)
             if packed is not None:
-                row = self._cache[key] = self._unpack(packed)
+                row = self._cache[key] = self._decoded(packed)
         return row
+
+    def _decoded(self, packed: bytes) -> T:
+        try:
+            return self._unpack(packed)
+        except DecodeError as error:  # the store's fault, never that of the record that asks for the row
+            raise StoreError(f"{self.store.path}: a row cannot be read: {error}") from error
 
     def set(self, key: bytes, row: T | None) -> None:
         """Changes a row in the overlay; None deletes it."""

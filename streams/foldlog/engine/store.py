@@ -57,8 +57,7 @@ class Store:
             self._db.write(batch)
         except Exception as error:
             raise StoreError(f"store {self.path} cannot be written: {error}") from error
-        self.position = position
-        self.count = count
+        self.position, self.count, self.written = position, count, time.time()
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Every key and row."""

@@ -16,7 +16,7 @@ from foldlog.engine.kind import Folding
 from foldlog.engine.routing import moved
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
-from foldlog.engine.work import LONGEST_KEY, Work, fitting, key_of, place_of
+from foldlog.engine.work import FAULTS, LONGEST_KEY, Work, fitting, key_of, place_of
 
 
 class Viewing(Folding[Record]):
@@ -56,9 +56,9 @@ class Viewing(Folding[Record]):
             self._fold(message, event, meta, rows, work)
         except (RegistryError, StateError):
             raise
-        except EncodeError as error:
+        except (DecodeError, EncodeError) as error:
             self.fail(message, work, error.cause, error)
-        except Exception as error:
+        except FAULTS as error:
             self.fail(message, work, "fold-failed", error)
 
     def outputs(self, packed: Mapping[bytes, bytes | None], partition: int) -> Iterator[Output]:

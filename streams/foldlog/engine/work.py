@@ -1,5 +1,6 @@
 """One batch in progress: what its transaction will write."""
 
+import asyncio
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,7 @@ from foldlog.core import topics
 from foldlog.core.errors import DecodeError, EncodeError, FoldlogError
 from foldlog.core.meta import Meta
 from foldlog.core.outcome import DeadLetter, Header, Reply
+from foldlog.core.record import replace
 from foldlog.core.topics import MAX_MESSAGE_BYTES
 from foldlog.engine.batch import Output, Received
 
@@ -19,9 +21,14 @@ log = structlog.get_logger()
 # What the broker counts beside key, value and headers: the batch's own fields and those of each record.
 _OVERHEAD = 256
 LONGEST_KEY = b"\0" * 1024  # room that a row leaves for its key
+LONGEST_ID = 200  # characters of a command id
 FORWARDED = "forwarded-from"  # the place at which a command was first, which stays its id
 _OWN_HEADERS = frozenset({"command-id", "correlation-id", "actor", "reply-to", FORWARDED})
 _LONGEST_REASON = 2000  # characters
+_LARGEST_LETTER = int(topics.DEAD_LETTERS["max.message.bytes"]) - 4096
+
+# What a domain's function may raise for its record's sake; everything else is the engine's own.
+FAULTS = (Exception, asyncio.CancelledError, SystemExit, GeneratorExit)
 
 
 def fitting(output: Output) -> Output:
@@ -47,10 +54,26 @@ def key_of(name: str) -> bytes:
     return key
 
 
-def text_of(error: Exception) -> str:
+def text_of(error: BaseException) -> str:
     """An error as a line that any consumer can read."""
-    named = str(error) if isinstance(error, FoldlogError) else f"{type(error).__name__}: {error}"
-    return named[:_LONGEST_REASON].encode("utf-8", "replace").decode()
+    name = type(error).__name__
+    try:
+        text = str(error) if isinstance(error, FoldlogError) else f"{name}: {error}"
+    except Exception:  # a domain's own exception may do anything
+        text = name
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
+    return text[:_LONGEST_REASON].encode("utf-8", "replace").decode()
+
+
+def headers_in(message: Received) -> list[tuple[str, bytes | None]]:
+    """Every header; DecodeError where a name is not UTF-8, which the client reports as SystemError."""
+    try:
+        return list(message.headers() or ())
+    except (SystemError, UnicodeDecodeError) as error:
+        raise DecodeError("the name of a header is not UTF-8") from error
 
 
 class Work:
@@ -68,22 +91,23 @@ class Work:
     def dead_letter(self, message: Received, cause: str, reason: str) -> None:
         """Puts a record aside, whole, with its cause and place."""
         place = place_of(message)
-        log.warning("dead letter", processor=self._processor, place=place, cause=cause, reason=reason)
-        letter = DeadLetter(
-            message.topic(),
-            message.partition(),
-            message.offset(),
-            self._processor,
-            cause,
-            reason,
-            datetime.fromtimestamp(int(time.time() * 1000) / 1000, UTC),
-            message.key(),
-            message.value(),
-            tuple(Header(name, value) for name, value in message.headers() or ()),
-        )
-        topic = topics.dead_letters(self._context)
-        self.outputs.append(Output(topic, 0, place.encode(), self.codec.encode(letter)))
+        log.warning("dead letter", processor=self._processor, place=place, cause=cause, reason=_cut(reason))
+        letter = self._letter(message, cause, _cut(reason))
+        value = self.codec.encode(letter)
+        if len(value) > _LARGEST_LETTER:  # the broker counts compressed bytes, so a source may hold more
+            bare = replace(letter, key=None, value=None, headers=(), reason=_cut(f"too large to keep: {reason}"))
+            value = self.codec.encode(bare)
+        self.outputs.append(Output(topics.dead_letters(self._context), 0, place.encode(), value))
         self.letters += 1
+
+    def _letter(self, message: Received, cause: str, reason: str) -> DeadLetter:
+        try:
+            headers = tuple(Header(name, value) for name, value in headers_in(message))
+        except DecodeError:
+            headers = ()
+        now = datetime.fromtimestamp(int(time.time() * 1000) / 1000, UTC)
+        place = message.topic(), message.partition(), message.offset()
+        return DeadLetter(*place, self._processor, cause, reason, now, message.key(), message.value(), headers)
 
 
 def place_of(message: Received) -> str:
@@ -102,7 +126,7 @@ def headers_of(message: Received) -> dict[str, str]:
     Raises DecodeError where one is not UTF-8: a command whose id cannot be read could not be known again.
     """
     found: dict[str, str] = {}
-    for name, value in message.headers() or ():
+    for name, value in headers_in(message):
         if name in _OWN_HEADERS:
             try:
                 found[name] = value.decode() if value is not None else ""

@@ -4,6 +4,7 @@ Faust runs without its own Kafka: with no topics it still joins a group whose re
 """
 
 import asyncio
+import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -19,6 +20,7 @@ from foldlog.cluster import Cluster
 from foldlog.contracts.codec import Codec
 from foldlog.contracts.registry import Registry
 from foldlog.core.decider import Decider
+from foldlog.core.errors import EngineError
 from foldlog.core.reactor import Reactor
 from foldlog.core.saga import Saga
 from foldlog.core.topology import Processor as Declared
@@ -40,9 +42,12 @@ from foldlog.engine.senders import sender
 from foldlog.engine.stats import Counters, ProcessorStats
 from foldlog.engine.transactions import Transactions
 from foldlog.engine.viewing import Viewing
+from foldlog.engine.work import text_of
 from foldlog.settings import Settings
 
 log = structlog.get_logger()
+
+_LONGEST_CLOSE = 10.0  # s
 
 OnStats = Callable[[list[ProcessorStats]], None]
 
@@ -156,9 +161,11 @@ class Worker:
             self._loop.call_soon_threadsafe(self._fail, line, error)
 
     def _fail(self, line: Line, error: BaseException) -> None:
-        if self._failure is None and not isinstance(error, asyncio.CancelledError):
-            log.error("processor failed", processor=line.kind.name, error=str(error))
-            self._failure = error
+        if self._failure is None and not self._stop.is_set():
+            log.error("processor failed", processor=line.kind.name, error=text_of(error))
+            self._failure = (
+                error if isinstance(error, Exception) else EngineError(f"{line.kind.name}: {text_of(error)}")
+            )
         self._stop.set()
 
     async def _end(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -168,10 +175,18 @@ class Worker:
         for line in self._lines:
             if line.thread is not None:
                 await loop.run_in_executor(None, line.thread.join, 25)
-            await loop.run_in_executor(line.executor, line.processor.close)
+            await self._close(line, loop)
             line.executor.shutdown()
         await self._app.stop()
         self._identity.release()
+
+    async def _close(self, line: Line, loop: asyncio.AbstractEventLoop) -> None:
+        """A function of the domain that never returns holds its thread: then only the process can end."""
+        try:
+            await asyncio.wait_for(loop.run_in_executor(line.executor, line.processor.close), _LONGEST_CLOSE)
+        except TimeoutError:
+            log.warning("the processor does not stop: its batch will be read again", processor=line.kind.name)
+            os._exit(1)
 
 
 def run(
