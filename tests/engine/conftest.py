@@ -7,7 +7,8 @@ import pytest
 
 from foldlog.cluster import Cluster
 from tests.engine.outside import Webhook, webhook
-from tests.engine.running import Bank, Worker, fresh_bank
+from tests.engine.processes import Worker
+from tests.engine.running import Bank, fresh_bank
 
 Start = Callable[..., Worker]
 

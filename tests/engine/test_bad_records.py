@@ -10,7 +10,8 @@ import pytest
 from foldlog.core import topics
 from foldlog.core.outcome import CAUSES, DeadLetter, Header
 from tests.engine.bank import LARGE, Misbehave, Open, Opened, Post, TransferMoney
-from tests.engine.running import Bank, Worker, eventually
+from tests.engine.processes import Worker
+from tests.engine.running import Bank, eventually
 
 pytestmark = pytest.mark.usefixtures("worker")
 

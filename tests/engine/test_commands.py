@@ -18,7 +18,8 @@ from foldlog.core import topics
 from foldlog.core.outcome import Reply
 from foldlog.engine.deciding import REMEMBERED
 from tests.engine.bank import Close, Misbehave, Open, Opened, Post, Posted
-from tests.engine.running import Bank, Headers, Worker, eventually
+from tests.engine.processes import Worker
+from tests.engine.running import Bank, Headers, eventually
 
 pytestmark = pytest.mark.usefixtures("worker")
 

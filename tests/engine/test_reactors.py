@@ -9,7 +9,8 @@ import pytest
 from tests.engine.bank import Close, Misbehave, Open, Post
 from tests.engine.conftest import Start
 from tests.engine.outside import Webhook, webhook
-from tests.engine.running import Bank, Worker, eventually
+from tests.engine.processes import Worker
+from tests.engine.running import Bank, eventually
 
 pytestmark = pytest.mark.usefixtures("worker")
 

@@ -10,7 +10,8 @@ import pytest
 from foldlog.core import topics
 from tests.engine.bank import UNLUCKY, Open, Post, Posted, Refused, Transfer, TransferMoney
 from tests.engine.conftest import Start
-from tests.engine.running import Bank, Worker, eventually
+from tests.engine.processes import Worker
+from tests.engine.running import Bank, eventually
 
 ten = Decimal("10.00")
 

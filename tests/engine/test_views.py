@@ -14,7 +14,8 @@ from foldlog.core.folding import fold
 from foldlog.engine.housekeeping import TRIM_EVERY
 from tests.engine.bank import Balance, Close, Misbehave, Open, Post, Posted, Wealth, balances, wealth
 from tests.engine.conftest import Start
-from tests.engine.running import Bank, Worker, eventually
+from tests.engine.processes import Worker
+from tests.engine.running import Bank, eventually
 
 ten = Decimal("10.00")
 MARKER = 1  # the record with which a transaction ends
