@@ -28,14 +28,17 @@ def shown(context: str, level: str = "info") -> Iterator["OnStats"]:
 
     Log lines of at least this level go to stderr.
     """
-    console = output.err()
-    if not console.is_terminal:
-        _log_to_stderr(level, colors=False)
-        yield logged()
-        return
-    with Live(console=console, refresh_per_second=4) as live:
-        _log_to_stderr(level, colors=True)
-        yield lambda stats: live.update(table(context, stats))
+    console, before = output.err(), structlog.get_config()
+    try:
+        if not console.is_terminal:
+            _log_to_stderr(level, colors=False)
+            yield logged()
+            return
+        with Live(console=console, refresh_per_second=4) as live:
+            _log_to_stderr(level, colors=True)
+            yield lambda stats: live.update(table(context, stats))
+    finally:
+        structlog.configure(**before)
 
 
 def table(context: str, stats: "Sequence[ProcessorStats]") -> Table:

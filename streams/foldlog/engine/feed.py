@@ -141,12 +141,27 @@ class Feed:
                 records.append(message)
             elif error.code() == KafkaError._PARTITION_EOF:
                 ends.add((message.topic(), message.partition()))
+            elif error.code() in _OUT_OF_RANGE:
+                self._begin_again(consumer, error)
             elif error.fatal() or error.code() in _HOPELESS:
                 raise KafkaException(error)
             else:
                 log.debug("consumer", error=error.str())
         self._measure(consumer, offsets, ends)
         return Batch(epoch, records, offsets, consumer.consumer_group_metadata())
+
+    def _begin_again(self, consumer: Consumer, error: KafkaError) -> None:
+        """The place to read is gone: a new owner has emptied the inbox behind us, or retention has been faster.
+
+        The committed offsets say where to go on; if the partitions are no longer ours, the next poll will say that.
+        """
+        log.warning("reading again from the committed offsets", topics=self._topics, because=error.str())
+        with self._lock:
+            if self._reading != self.epoch:
+                return
+            self.epoch += 1
+            epoch = self.epoch
+        self._deliver(Assignment(epoch, self.assigned, consumer.consumer_group_metadata()))
 
     def _position(self, consumer: Consumer) -> None:
         """Reads nothing between the end of an epoch and the word where the next one begins."""
@@ -216,12 +231,11 @@ def _consume(consumer: Consumer, most: int, seconds: float) -> list[Received]:
     return cast(list[Received], consumer.consume(most, seconds))
 
 
+_OUT_OF_RANGE = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
 _HOPELESS = frozenset(
     {
         KafkaError.FENCED_INSTANCE_ID,
         KafkaError._FATAL,
-        KafkaError._AUTO_OFFSET_RESET,
-        KafkaError.OFFSET_OUT_OF_RANGE,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,

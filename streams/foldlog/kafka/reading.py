@@ -49,12 +49,24 @@ def open_consumer(bootstrap: str) -> Consumer:
     )
 
 
+_LEADERLESS = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
+
+
 def ends(consumer: Consumer, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
     """The first and the next stable offset of each partition; an open transaction is past the end."""
-    return {
-        partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=METADATA_S)
-        for partition in partitions
-    }
+    return {partition: _watermarks(consumer, TopicPartition(topic, partition)) for partition in partitions}
+
+
+def _watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """Asked again while a partition that was just made, or whose broker was just lost, gets its leader."""
+    until = time.monotonic() + METADATA_S
+    while True:
+        try:
+            return consumer.get_watermark_offsets(place, timeout=METADATA_S)
+        except KafkaException as error:
+            if error.args[0].code() not in _LEADERLESS or time.monotonic() > until:
+                raise
+            time.sleep(0.1)
 
 
 def read(bootstrap: str, topic: str, *, key: str | None = None, progress: Progress = _no_progress) -> Iterator[Entry]:

@@ -26,8 +26,9 @@ class Interrupts:
         try:
             yield self
         finally:
-            for number, handler in before.items() if not self._raised else ():
-                signal.signal(number, handler)
+            for number, handler in before.items():
+                # Ignored, not kept: Python gives its own handlers up before the process is gone.
+                signal.signal(number, signal.SIG_IGN if self._raised else handler)
 
     @contextmanager
     def held(self) -> Iterator[None]:
