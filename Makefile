@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 # One environment is installed into: never from two targets at once, whatever -j says.
 .NOTPARALLEL:
-.PHONY: help setup demo test test-adapters check lint types imports contracts format schemas manifests up down \
+.PHONY: help setup demo test test-adapters kill-tests check lint types imports contracts format schemas manifests up down \
 	status clean distclean
 
 VENV := .venv
@@ -34,6 +34,9 @@ test: $(DEV) check ## style, types, layers, contracts and every test that needs 
 test-adapters: $(DEV) ## the tests that need PostgreSQL, Redis, RabbitMQ or Node on this machine
 	@$(BIN)/python -m pytest -p tests.no_skips -m adapters $(PYTEST) || { code=$$?; test $$code -eq 5 && \
 		$(SAY) "no test needs a server yet" || exit $$code; }
+
+kill-tests: $(DEV) ## the tests that kill workers, with the whole purchase log (a quarter of an hour)
+	@FOLDLOG_E2E_ORDERS=0 $(BIN)/python -m pytest -p tests.no_skips --timeout 1800 tests/e2e $(PYTEST)
 
 check: lint types imports contracts ## everything of `make test` but the tests
 
