@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from foldlog.cluster import Cluster
 from foldlog.core.errors import AbortError
@@ -157,3 +159,18 @@ def test_with_a_rewind_of_any_epoch_it_would(context: Context) -> None:
             assert old.feed.is_current(epoch)
             old.feed.go_on(epoch, dict.fromkeys(first.partitions, 0))
             old.feed.end(batch=True)
+
+
+def test_where_the_place_to_read_is_gone_a_new_epoch_begins(context: Context) -> None:
+    place = (context.commands, 0)
+    context.send(*(Add(context.key(0), amount) for amount in range(3)))
+    admin = AdminClient({"bootstrap.servers": context.cluster.bootstrap})
+    admin.delete_records([TopicPartition(*place, 2)])[TopicPartition(*place, 2)].result(10)
+    with Member(context, "a").running() as member:
+        first = member.assignment()
+        member.feed.go_on(first.epoch, {place: 0})  # as one who stood still while another emptied the inbox
+        again = member.assignment()
+        assert again.partitions == first.partitions
+        assert (member.feed.is_current(first.epoch), member.feed.is_current(again.epoch)) == (False, True)
+        member.feed.go_on(again.epoch, {place: 2})
+        assert member.batch().offsets == {place: 3}
