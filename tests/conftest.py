@@ -1,5 +1,6 @@
 """The cluster that tests run against: an existing one, Docker's, or an embedded one of their own."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,10 @@ from foldlog.cluster.registry import API
 
 KAFKA_IMAGE = "confluentinc/cp-kafka:8.1.0"
 REGISTRY_IMAGE = "apicurio/apicurio-registry:3.3.3"
+
+# A run that a shell started in the background inherits an ignored SIGINT, and so would every process that a test
+# starts and then interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
