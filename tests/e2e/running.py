@@ -11,9 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
-from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from foldlog.cli.demo.cdnow import Purchase
@@ -25,7 +23,6 @@ from foldlog.contracts.registry import Registry
 from foldlog.contracts.subjects import push
 from foldlog.core import Meta, topics
 from foldlog.core.contract import Process
-from foldlog.core.errors import ClusterError
 from foldlog.kafka import reading
 from foldlog.kafka.admin import apply
 from tests.e2e import checkers
@@ -39,7 +36,6 @@ VIEWS = ("customers", "order_status", "stock_levels")
 LOGS = ("order", "stock", "payment")
 
 Table = dict[str, bytes]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -166,37 +162,24 @@ class Shop:
 
     def written(self) -> int:
         """The length of the orders' log, the markers of transactions included; an order comes to three events."""
-        topic, partitions = f"{self.name}.order.events", range(self._topology.partitions)
-        ends = patiently(lambda: reading.ends(self._watcher, topic, partitions))
+        ends = reading.ends(self._watcher, f"{self.name}.order.events", range(self._topology.partitions))
         return sum(end for _, end in ends.values())
 
     def owners(self) -> dict[str, int]:
         """The number of partitions of the order decider that each worker has, by instance."""
         group = f"{self.name}.order"
-        described = patiently(lambda: self._admin.describe_consumer_groups([group])[group].result(20))
+        described = self._admin.describe_consumer_groups([group])[group].result(20)
         return {m.group_instance_id: len(m.assignment.topic_partitions) for m in described.members if m.assignment}
 
     def settle(self, total: int) -> None:
         """Waits until nothing is left to do."""
-        patiently(lambda: self._settle(total))
-
-    def outcome(self) -> Outcome:
-        """What committed readers see."""
-        return patiently(self._outcome)
-
-    def close(self) -> None:
-        """Ends what it holds open."""
-        for worker in self.workers:
-            worker.clean_up()
-        self._watcher.close()
-
-    def _settle(self, total: int) -> None:
         bootstrap, alive = self._cluster.bootstrap, lambda: None
         with closing(Sagas(bootstrap, f"{self.name}.fulfilment", self._codec)) as sagas:
             groups = Groups(bootstrap, self._topology)
             Settling(sagas, groups, alive, str(self.home)).wait(total, lambda _: None)
 
-    def _outcome(self) -> Outcome:
+    def outcome(self) -> Outcome:
+        """What committed readers see."""
         tables = {view: self._table(view) for view in VIEWS}
         return Outcome(
             tables={view: {key: value[FRAME:] for key, value in rows.items()} for view, rows in tables.items()},
@@ -205,6 +188,12 @@ class Shop:
             sagas={key: self._codec.decode_with(row)[1] for key, row in self._table("fulfilment").items()},
             events=tuple(event for log in LOGS for event in self._events(log)),
         )
+
+    def close(self) -> None:
+        """Ends what it holds open."""
+        for worker in self.workers:
+            worker.clean_up()
+        self._watcher.close()
 
     def _table(self, name: str) -> Table:
         table = reading.latest(reading.read(self._cluster.bootstrap, topics.table(self.name, name)))
@@ -216,16 +205,6 @@ class Shop:
             if entry.value is not None:
                 meta: Meta = self._codec.decode_with(entry.value)[1]
                 yield checkers.Event(log, meta.aggregate_id, meta.version, meta.event_id)
-
-
-def patiently(look: Callable[[], T]) -> T:
-    """What `look` gives; asked again where a starved broker is without a leader or a connection for a moment."""
-    for _ in range(10):
-        try:
-            return look()
-        except (ClusterError, KafkaException):
-            time.sleep(1)
-    return look()
 
 
 def eventually(look: Callable[[], bool], what: str, seconds: float = 90) -> None:
