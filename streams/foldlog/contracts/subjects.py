@@ -91,6 +91,6 @@ def _topic(contract: Contract) -> str:
         case "event":
             return topics.events(contract.context, contract.owner)
         case "state":
-            return f"{contract.context}.{contract.owner}.snapshots"
+            return topics.snapshots(contract.context, contract.owner)
         case "row" | "process":
             return topics.table(contract.context, contract.owner)

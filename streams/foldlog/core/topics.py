@@ -46,6 +46,11 @@ def events(context: str, decider: str) -> str:
     return f"{context}.{decider}.events"
 
 
+def snapshots(context: str, decider: str) -> str:
+    """The states of a decider's aggregates; its subject is registered before the topic has records."""
+    return f"{context}.{decider}.snapshots"
+
+
 def table(context: str, processor: str) -> str:
     """The compacted topic of a view's rows or a saga's state."""
     return f"{context}.{processor}"

@@ -1,6 +1,5 @@
 """Sagas in the engine: a step in, commands out, the saga's state moved on."""
 
-from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -9,7 +8,6 @@ import msgspec
 from foldlog.contracts.codec import Codec
 from foldlog.core import topics
 from foldlog.core.contract import Process
-from foldlog.core.errors import DecodeError, EncodeError, RegistryError, StateError
 from foldlog.core.folding import with_meta
 from foldlog.core.meta import Meta
 from foldlog.core.partitioning import partition_of
@@ -17,7 +15,7 @@ from foldlog.core.record import Record, replace
 from foldlog.core.saga import Saga
 from foldlog.core.topology import Topology
 from foldlog.engine.batch import Output, Received
-from foldlog.engine.kind import Folding
+from foldlog.engine.kind import Table
 from foldlog.engine.routing import moved
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
@@ -25,7 +23,6 @@ from foldlog.engine.work import (
     FAULTS,
     FORWARDED,
     LONGEST_ID,
-    LONGEST_KEY,
     Work,
     fitting,
     headers_of,
@@ -42,7 +39,7 @@ class Running(msgspec.Struct, frozen=True):
     state: Any
 
 
-class Coordinating(Folding[Running]):
+class Coordinating(Table[Running]):
     """One saga over its sources' logs, its commands and its inbox; its compacted topic is its log."""
 
     kind = "saga"
@@ -71,16 +68,13 @@ class Coordinating(Folding[Running]):
 
     def handle(self, message: Received, rows: Rows[Running], work: Work) -> None:
         """Takes one step of one saga."""
-        value, is_command = message.value(), message.topic() == self._commands
-        if value is None:
-            if is_command:  # elsewhere it is a deleted aggregate
-                work.dead_letter(message, "null-value", "a command needs a value")
+        is_command = message.topic() == self._commands
+        if is_command and message.value() is None:  # elsewhere it is a deleted aggregate
+            work.dead_letter(message, "null-value", "a command needs a value")
+        found = self.read(message, work)
+        if found is None:
             return
-        try:
-            step, meta = self._codec.decode_with(value)
-        except DecodeError as error:
-            work.dead_letter(message, error.cause, str(error))
-            return
+        step, meta = found
         if type(step) not in (self._saga.commands if is_command else self._accepts):
             if is_command:
                 work.dead_letter(message, "unexpected-type", f"{type(step).__name__} is no command of {self.name}")
@@ -88,26 +82,13 @@ class Coordinating(Folding[Running]):
         done = len(work.outputs)
         try:
             self._step(message, step, meta, rows, work)
-        except (RegistryError, StateError):
-            raise
         except FAULTS as error:
             del work.outputs[done:]  # half of a step's commands must not go out
-            cause = error.cause if isinstance(error, DecodeError | EncodeError) else "fold-failed"
-            self.fail(message, work, cause, error)
-
-    def outputs(self, packed: Mapping[bytes, bytes | None], partition: int) -> Iterator[Output]:
-        """The changed states, as records of the saga's topic."""
-        return (Output(self.log, partition, key, state) for key, state in packed.items())
-
-    def replay(self, message: Received, rows: Rows[Running]) -> None:
-        """Takes one state from the saga's topic."""
-        key, value = message.key(), message.value()
-        if key is not None:
-            rows.set(key, None if value is None else self._unpack(value))
+            self.blame(message, work, error, "fold-failed")
 
     def _step(self, message: Received, step: Record, meta: Meta | None, rows: Rows[Running], work: Work) -> None:
         id_, is_command = self._saga.correlate(step), message.topic() == self._commands
-        if id_ is None or moved(message, id_, self._inbox, self._topology.partitions, work, is_command=is_command):
+        if id_ is None or moved(message, id_, self._inbox, self.count, work, is_command=is_command):
             return
         key = key_of(id_)
         running = rows.get(key) or self._blank
@@ -148,13 +129,11 @@ class Coordinating(Folding[Running]):
         if meta.actor:
             headers.append(("actor", meta.actor.encode()))
         topic = topics.commands(self._topology.name, decider.name)
-        partition = partition_of(key, self._topology.partitions)
+        partition = partition_of(key, self.count)
         return fitting(Output(topic, partition, key, value, headers))
 
     def _pack(self, running: Running) -> bytes:
-        packed = self._codec.encode(running.state, running.process)
-        fitting(Output(self.log, 0, LONGEST_KEY, packed))
-        return packed
+        return self.fitted(self._codec.encode(running.state, running.process))
 
     def _unpack(self, packed: bytes) -> Running:
         state, process = self._codec.decode_with(packed)

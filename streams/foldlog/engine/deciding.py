@@ -11,7 +11,7 @@ from foldlog.contracts.codec import Codec
 from foldlog.contracts.schema import schema_of
 from foldlog.core import topics
 from foldlog.core.decider import Decider
-from foldlog.core.errors import DecodeError, EncodeError, RegistryError, Rejected, StateError
+from foldlog.core.errors import DecodeError, EncodeError, Rejected, StateError
 from foldlog.core.folding import with_meta
 from foldlog.core.meta import Meta
 from foldlog.core.outcome import Reply
@@ -64,7 +64,7 @@ class Deciding(Folding[Aggregate]):
         self._decide = with_meta(decider.decide)
         self._evolve = with_meta(decider.evolve)
         self._accepts = frozenset(decider.commands)
-        self.count = self._partitions = topology.partitions
+        self.count = topology.partitions
         self._replies = topics.replies(topology.name)
         self._blank = Aggregate(0, (), decider.initial)
 
@@ -82,19 +82,15 @@ class Deciding(Folding[Aggregate]):
         key, value = message.key(), message.value()
         if key is None:
             work.dead_letter(message, "null-key", "a command needs a key: the aggregate's id")
-        elif (home := partition_of(key, self._partitions)) != message.partition():
+        elif (home := partition_of(key, self.count)) != message.partition():
             self._forward(message, key, home, work)
         elif value is None:
             work.dead_letter(message, "null-value", "a command needs a value")
         else:
             try:
                 self._run(message, key, self._command(key, value), rows, work)
-            except (RegistryError, StateError):
-                raise  # the engine's trouble, not the record's
-            except (DecodeError, EncodeError) as error:
-                self.fail(message, work, error.cause, error)
             except FAULTS as error:
-                self.fail(message, work, "decide-failed", error)
+                self.blame(message, work, error, "decide-failed")
 
     def replay(self, message: Received, rows: Rows[Aggregate]) -> None:
         """Folds one event of the log; an event that the state already has passes by."""
@@ -156,7 +152,7 @@ class Deciding(Folding[Aggregate]):
         """The aggregate after a command and the records of its events; all of them or an exception."""
         events = self._decide(command, aggregate.state, meta)
         state, version, written = aggregate.state, aggregate.version, []
-        partition = partition_of(meta.aggregate_id.encode(), self._partitions)
+        partition = partition_of(meta.aggregate_id.encode(), self.count)
         for event in events:
             version += 1
             suffix = f"{meta.aggregate_id}@{version}"
@@ -193,7 +189,7 @@ class Deciding(Folding[Aggregate]):
             known = reply.status == "accepted" and end > 0
             placed = replace(reply, position=f"{self.log}:{partition}:{end - 1}") if known else reply
             key = reply.command_id.encode()
-            yield Output(self._replies, partition_of(key, self._partitions), key, self._codec.encode(placed))
+            yield Output(self._replies, partition_of(key, self.count), key, self._codec.encode(placed))
 
     def _forward(self, message: Received, key: bytes, partition: int, work: Work) -> None:
         """Moves a command to the partition of its key, with its first place as its id and its own time."""

@@ -4,10 +4,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
+from foldlog.contracts.codec import Codec
+from foldlog.core.errors import DecodeError, EncodeError, RegistryError, StateError
+from foldlog.core.record import Record
 from foldlog.engine.batch import Output, Place, Received
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
-from foldlog.engine.work import Work, text_of
+from foldlog.engine.work import LONGEST_KEY, Work, fitting, text_of
 
 T = TypeVar("T")
 
@@ -23,10 +26,32 @@ class Kind(ABC):
     name: str
     inputs: tuple[str, ...]
     trims: tuple[str, ...] = ()
+    _codec: Codec
 
     @abstractmethod
     def handle(self, message: Received, rows: Any, work: Work) -> None:
         """Handles one record; a record that fails is put aside, and only a failing engine raises."""
+
+    def read(self, message: Received, work: Work) -> tuple[Record, Any] | None:
+        """A record and its envelope; None for a tombstone, and for what cannot be read and is put aside."""
+        value = message.value()
+        if value is None:
+            return None
+        try:
+            return self._codec.decode_with(value)
+        except DecodeError as error:
+            self.fail(message, work, error.cause, error)
+            return None
+
+    def blame(self, message: Received, work: Work, error: BaseException, otherwise: str) -> None:
+        """Puts a record aside for a failure on its account; the engine's own trouble is raised again.
+
+        The cause is the error's own where it has one.
+        """
+        if isinstance(error, RegistryError | StateError):
+            raise error
+        cause = error.cause if isinstance(error, DecodeError | EncodeError) else otherwise
+        self.fail(message, work, cause, error)
 
     def fail(self, message: Received, work: Work, cause: str, error: BaseException) -> None:
         """Puts a record aside whose outcome cannot be written."""
@@ -34,6 +59,10 @@ class Kind(ABC):
 
     def finish(self, work: Work) -> None:  # noqa: B027 — most kinds have nothing to end
         """Ends the handling of a batch, before its transaction begins."""
+
+    def outputs(self, packed: Mapping[bytes, bytes | None], partition: int) -> Iterable[Output]:
+        """The records that the changed rows of a partition become."""
+        return ()
 
     def replies(self, work: Work, ends: Mapping[Place, int]) -> Iterable[Output]:
         """The records that can be made only when the others have their offsets."""
@@ -59,6 +88,21 @@ class Folding(Kind, Generic[T]):
     def replay(self, message: Received, rows: Rows[T]) -> None:
         """Takes one record of the log into the rows."""
 
+
+class Table(Folding[T]):
+    """A kind whose log is its compacted topic: the last record of a key is its row."""
+
     def outputs(self, packed: Mapping[bytes, bytes | None], partition: int) -> Iterable[Output]:
-        """The records that the changed rows of a partition become."""
-        return ()
+        """The changed rows, as records of the topic."""
+        return (Output(self.log, partition, key, row) for key, row in packed.items())
+
+    def replay(self, message: Received, rows: Rows[T]) -> None:
+        """Takes one row from the topic."""
+        key, value = message.key(), message.value()
+        if key is not None:
+            rows.set(key, None if value is None else rows.unpack(value))
+
+    def fitted(self, packed: bytes) -> bytes:
+        """A row that its topic takes, under the longest key; EncodeError otherwise."""
+        fitting(Output(self.log, 0, LONGEST_KEY, packed))
+        return packed

@@ -52,7 +52,7 @@ class Partitions:
     ) -> None:
         """Folds each partition's log from where its store is to its end."""
         for number, rows in self.rows.items():
-            self._distrust(rows, *marks[self._kind.log, number])
+            self._distrust(rows.store, marks[self._kind.log, number][1])
         starts = {
             (self._kind.log, n): max(rows.store.position, marks[self._kind.log, n][0]) for n, rows in self.rows.items()
         }
@@ -96,10 +96,8 @@ class Partitions:
         """Takes the number of rows, for those who look on."""
         self._counters.rows = sum(rows.store.count for rows in self.rows.values())
 
-    def _distrust(self, rows: Rows[Any], low: int, high: int) -> None:
-        store = rows.store
+    def _distrust(self, store: Store, high: int) -> None:
         if store.position > high:
             store.clear(f"it is at {store.position}, its log ends at {high}")
         elif self._kind.forgets and 0 < store.position < high and time.time() - store.written > _OLDEST:
             store.clear("it slept longer than deletions are kept")
-        del low

@@ -14,7 +14,7 @@ from foldlog.engine.batch import Assignment, Batch, Output, Place, Received
 from foldlog.engine.feed import Feed
 from foldlog.engine.kind import Folding, Kind
 from foldlog.engine.partitions import Partitions
-from foldlog.engine.restoring import NO_OFFSET, Group, LogReader, first_offsets
+from foldlog.engine.restoring import NO_OFFSET, Group, LogReader, first_offsets, numbers_of
 from foldlog.engine.rows import Rows
 from foldlog.engine.stats import Counters
 from foldlog.engine.transactions import Transactions
@@ -49,6 +49,7 @@ class Processor:
         self._kind = parts.kind
         self._tx = parts.transactions
         self._partitions = parts.partitions
+        self._log = parts.kind.log if isinstance(parts.kind, Folding) else ""
         self.counters = counters
         self.committed: dict[Place, int] = {}
         self._places: tuple[Place, ...] = ()
@@ -99,35 +100,39 @@ class Processor:
         self.counters.dead_letters += work.letters
         return None
 
+    @property
+    def _rows(self) -> dict[int, Rows[Any]]:
+        """The rows by partition; a kind without state has none."""
+        return {} if self._partitions is None else self._partitions.rows
+
     def _fold(self, batch: Batch) -> Work | None:
         """Handles the records; None where the epoch ended while a registry was away."""
-        pause = 0.2
+        tries = 0
         while True:
             try:
                 return self._handle(batch, careful=False) or self._handle(batch, careful=True)
             except RegistryError as error:
                 log.warning("waiting for the registry", processor=self._kind.name, because=str(error))
                 self._drop()
-                time.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                tries += 1
+                self._pause(batch.epoch, tries)
                 if not self._feed.is_current(batch.epoch):
                     return None
 
     def _handle(self, batch: Batch, careful: bool) -> Work | None:
         """Handles the records; None where a row cannot be packed: then it must be known whose fault that is."""
         work = Work(self._parts.context, self._kind.name, self._parts.codec)
-        rows = self._partitions.rows if self._partitions is not None else {}
-        handle = self._kind.handle
+        rows, handle = self._rows, self._kind.handle
         if careful:
             for message in batch.messages:
                 self._handle_carefully(message, rows[message.partition()], work)
-            self._packable()
         else:
             for message in batch.messages:
                 handle(message, rows.get(message.partition()), work)
-            if not self._packable():
-                self._drop()
-                return None
+        packed = all(each.pack() for each in rows.values())
+        if not packed and not careful:
+            self._drop()
+            return None
         self._kind.finish(work)
         return work
 
@@ -141,52 +146,41 @@ class Processor:
                 self._kind.fail(message, work, fault.cause, fault)
                 return
 
-    def _packable(self) -> bool:
-        return all(rows.pack() for rows in self._partitions.rows.values()) if self._partitions else True
-
     def _packed(self) -> dict[int, dict[bytes, bytes | None]]:
-        if self._partitions is None:
-            return {}
-        return {number: rows.packed for number, rows in self._partitions.rows.items() if rows.changed}
+        return {number: rows.packed for number, rows in self._rows.items() if rows.changed}
 
     def _rows_out(self, packed: dict[int, dict[bytes, bytes | None]]) -> list[Output]:
-        kind = self._kind
-        if not isinstance(kind, Folding):
-            return []
-        return [output for number, rows in packed.items() for output in kind.outputs(rows, number)]
+        return [output for number, rows in packed.items() for output in self._kind.outputs(rows, number)]
 
     def _apply(self, packed: dict[int, dict[bytes, bytes | None]], ends: dict[Place, int]) -> None:
-        kind = self._kind
-        if self._partitions is None or not isinstance(kind, Folding):
-            return
+        positions = self._positions() | ends
         for number in packed:
-            rows = self._partitions.rows[number]
-            rows.apply(ends.get((kind.log, number), rows.store.position))
-        self._partitions.count()
+            self._rows[number].apply(positions[self._log, number])
+        if self._partitions is not None:
+            self._partitions.count()
 
     def _positions(self) -> dict[Place, int]:
-        kind = self._kind
-        if self._partitions is None or not isinstance(kind, Folding):
-            return {}
-        return {(kind.log, number): rows.store.position for number, rows in self._partitions.rows.items()}
+        return {(self._log, number): rows.store.position for number, rows in self._rows.items()}
 
     def _drop(self) -> None:
-        for rows in self._partitions.rows.values() if self._partitions is not None else ():
+        for rows in self._rows.values():
             rows.drop()
 
     def _again(self, epoch: int, error: Exception) -> None:
         """After a failed batch: forget it, and go on from what the log and the committed offsets say."""
         epoch = self._feed.rewind(epoch)
         self._drop()
-        self._back_off(epoch)
+        self.counters.state = "restoring"
+        if self._failures:
+            self._pause(epoch, self._failures)
+        self._failures += 1
         self._recover(error)
         self._restore(epoch)
 
-    def _back_off(self, epoch: int) -> None:
-        """Waits longer after each failure in a row; the first costs nothing."""
-        self.counters.state = "restoring"
-        until = time.monotonic() + (min(0.1 * 2**self._failures, _LONGEST_PAUSE) if self._failures else 0)
-        self._failures += 1
+    def _pause(self, epoch: int, tries: int) -> None:
+        """Waits twice as long after each try, 0.2 s after the first; not beyond the epoch."""
+        doublings = min(tries, 10)  # an outage of hours must not end in a number too large for a float
+        until = time.monotonic() + min(0.1 * 2**doublings, _LONGEST_PAUSE)
         while time.monotonic() < until and self._feed.is_current(epoch):
             time.sleep(0.05)
 
@@ -205,7 +199,7 @@ class Processor:
     def _restore(self, epoch: int) -> None:
         """Restores until it succeeds, the epoch is over, or going on would break a promise (StateError)."""
         self.counters.state = "restoring"
-        pause, damaged = 0.2, False
+        tries, damaged = 0, False
         while self._feed.is_current(epoch):
             try:
                 offsets = self._restored(epoch)
@@ -215,8 +209,8 @@ class Processor:
                 damaged = damaged or isinstance(error, StoreError)
                 log.warning("restoring again", processor=self._kind.name, because=str(error))
                 self._recover(error if not isinstance(error, KafkaException) else TaintError(str(error)))
-                time.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                tries += 1
+                self._pause(epoch, tries)
             else:
                 self._feed.go_on(epoch, offsets)
                 self.counters.state = "running"
@@ -225,10 +219,10 @@ class Processor:
     def _restored(self, epoch: int) -> dict[Place, int]:
         """Offsets first, ends of logs second, state third: the order in which each is known to be the last word."""
         parts, kind = self._parts, self._kind
-        numbers = self._numbers()
+        numbers = numbers_of(kind.name, kind.inputs, self._places)
         self._tx.open()
         committed = parts.group.committed(self._places)
-        logs = {(kind.log, number) for number in numbers} if isinstance(kind, Folding) else set()
+        logs = {(self._log, number) for number in numbers} if self._log else set()
         marks = parts.reader.watermarks({*self._places, *logs})
         if self._partitions is not None and isinstance(kind, Folding):
             self._partitions.open(numbers, self._store_id(kind))
@@ -238,26 +232,13 @@ class Processor:
                 go_on=lambda: self._feed.is_current(epoch),
                 stalled=lambda: parts.group.end_predecessors(self._places),
             )
-        has_output = {number: marks[place][1] > 0 for place in logs for number in (place[1],)}
+        has_output = {place[1]: marks[place][1] > 0 for place in logs}
         begin = first_offsets(parts.group.name, committed, {place: marks[place] for place in self._places}, has_output)
         fresh = {place: begin[place] for place in begin if committed.get(place, NO_OFFSET) < 0}
         if fresh and self._feed.is_current(epoch):
             self._tx.write([], fresh, self._group)
         self.committed = dict(begin)
         return begin
-
-    def _numbers(self) -> set[int]:
-        """The partition numbers; one of a number is never owned without the others of that number."""
-        by_topic: dict[str, set[int]] = {topic: set() for topic in self._kind.inputs}
-        for topic, number in self._places:
-            by_topic[topic].add(number)
-        numbers = {number for _, number in self._places}
-        for topic, own in by_topic.items():
-            if own != numbers:
-                raise StateError(
-                    f"{self._kind.name}: partitions {sorted(own)} of {topic}, but {sorted(numbers)} of others"
-                )
-        return numbers
 
     def _store_id(self, kind: Folding[Any]) -> str:
         """What a store must be of: this topic, and these rows."""

@@ -8,7 +8,6 @@ import structlog
 
 from foldlog.contracts.codec import Codec
 from foldlog.core import topics
-from foldlog.core.errors import DecodeError
 from foldlog.core.meta import Meta
 from foldlog.core.reactor import Reactor, Sender
 from foldlog.core.record import Record, replace
@@ -43,14 +42,10 @@ class Reacting(Kind):
     def handle(self, message: Received, rows: Any, work: Work) -> None:
         """Takes one event up for the end of the batch."""
         del rows
-        value = message.value()
-        if value is None:
+        found = self.read(message, work)
+        if found is None:
             return
-        try:
-            event, meta = self._codec.decode_with(value)
-        except DecodeError as error:
-            work.dead_letter(message, error.cause, str(error))
-            return
+        event, meta = found
         if meta is None:
             work.dead_letter(message, "malformed", f"{type(event).__name__} has no meta")
         elif type(event) in self._accepts:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 
 from foldlog.core.errors import StateError, TaintError
 from foldlog.engine import clients
@@ -119,19 +119,8 @@ class LogReader:
         waiting_since, told = time.monotonic(), False
         try:
             while open_ and go_on():
-                records = []
-                for message in cast(list[Received], consumer.consume(5000, 0.1)):
-                    place = (message.topic(), message.partition())
-                    error = message.error()
-                    if error is None:
-                        records.append(message)
-                        reached = message.offset() + 1
-                    elif error.code() == KafkaError._PARTITION_EOF:
-                        reached = message.offset()
-                    else:
-                        raise TaintError(f"log {place[0]}:{place[1]}: {error.str()}")
-                    if reached >= open_.get(place, reached + 1):
-                        del open_[place]
+                read = cast(list[Received], consumer.consume(5000, 0.1))
+                records = [message for message in read if _passed(message, open_)]
                 if records:
                     waiting_since = time.monotonic()
                     yield records
@@ -145,6 +134,29 @@ class LogReader:
 
     def _consumer(self, isolation: str) -> Consumer:
         return Consumer(clients.reader(self._bootstrap, isolation, self._settings))
+
+
+def _passed(message: Received, open_: dict[Place, int]) -> bool:
+    """True for a record; closes the partition that it, or the notice of an end, brings to its end."""
+    place, error = (message.topic(), message.partition()), message.error()
+    if error is not None and error.code() != KafkaError._PARTITION_EOF:
+        raise TaintError(f"log {place[0]}:{place[1]}: {error.str()}")
+    reached = message.offset() + (error is None)
+    if reached >= open_.get(place, reached + 1):
+        del open_[place]
+    return error is None
+
+
+def numbers_of(processor: str, inputs: Iterable[str], places: Collection[Place]) -> set[int]:
+    """The partition numbers of places; StateError where one of a number is owned without the others of that number."""
+    by_topic: dict[str, set[int]] = {topic: set() for topic in inputs}
+    for topic, number in places:
+        by_topic[topic].add(number)
+    numbers = {number for _, number in places}
+    for topic, own in by_topic.items():
+        if own != numbers:
+            raise StateError(f"{processor}: partitions {sorted(own)} of {topic}, but {sorted(numbers)} of others")
+    return numbers
 
 
 def first_offsets(
@@ -179,8 +191,6 @@ def first_offsets(
 
 def topic_ids(admin: Any, names: Iterable[str]) -> dict[str, tuple[str, int]]:
     """The id and the number of partitions of each topic; StateError names what is missing."""
-    from confluent_kafka import TopicCollection
-
     found: dict[str, tuple[str, int]] = {}
     for name, future in admin.describe_topics(TopicCollection(list(names))).items():
         try:

@@ -18,7 +18,7 @@ class Rows(Generic[T]):
         self.changed: dict[bytes, T | None] = {}
         self.packed: dict[bytes, bytes | None] = {}
         self._pack = pack
-        self._unpack = unpack
+        self.unpack = unpack
         self._cached = cached
         self._cache: dict[bytes, T] = {}
 
@@ -35,7 +35,7 @@ class Rows(Generic[T]):
 
     def _decoded(self, packed: bytes) -> T:
         try:
-            return self._unpack(packed)
+            return self.unpack(packed)
         except DecodeError as error:  # the store's fault, never that of the record that asks for the row
             raise StoreError(f"{self.store.path}: a row cannot be read: {error}") from error
 

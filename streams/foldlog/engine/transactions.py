@@ -42,7 +42,7 @@ class Transactions:
         }
         self._limit = socket_timeout_ms / 1000
         self._producer: Producer | None = None
-        self._calls = Bounded(transactional_id)
+        self._calls: Bounded | None = None
         self._open = False
         self._unsure = False
         self._ends: dict[Place, int] = {}
@@ -82,12 +82,11 @@ class Transactions:
             raise self._failure(error) from error
 
     def discard(self) -> None:
-        """Throws the producer away; the next transaction starts with a new epoch."""
-        if self._producer is not None:
-            self.taints += 1
-            self._producer = None
-        self._calls.close()
-        self._calls = Bounded(self.transactional_id)
+        """Throws the producer away, with a call that may still wait; the next transaction starts with a new epoch."""
+        if self._calls is not None:
+            self._calls.close()
+        self.taints += self._producer is not None
+        self._producer = self._calls = None
         self._open = False
 
     def abort(self) -> None:
@@ -111,10 +110,11 @@ class Transactions:
         return self._producer
 
     def _call(self, function: Callable[[], None], limit: float) -> None:
+        if self._calls is None:
+            self._calls = Bounded(self.transactional_id)
         try:
             self._calls.call(function, limit + _GRACE)
         except TimeoutError as error:
-            self._calls = Bounded(self.transactional_id)  # the other one still waits, and may for ever
             raise TaintError(f"no answer in {limit + _GRACE:.0f} s") from error
 
     def _begin(self, producer: Producer) -> None:

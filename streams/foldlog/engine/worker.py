@@ -107,6 +107,7 @@ class Worker:
         context, settings, cluster = self._topology.name, self._settings, self._cluster
         kind = _kind(self._topology, declared, self._codec, settings)
         group, instance = f"{context}.{kind.name}", self._identity.instance
+        transactional_id = f"{group}.{instance}"
         channel = self._app.channel(maxsize=16)
         feed = Feed(
             clients.member(cluster.bootstrap, group, instance, settings),
@@ -122,8 +123,8 @@ class Worker:
             kind,
             self._codec,
             feed,
-            Transactions(config, f"{group}.{instance}", settings.socket_timeout_ms),
-            Group(cluster.bootstrap, group, f"{group}.{instance}", settings),
+            Transactions(config, transactional_id, settings.socket_timeout_ms),
+            Group(cluster.bootstrap, group, transactional_id, settings),
             LogReader(cluster.bootstrap, settings),
             _partitions(kind, directory, settings, counters),
             lambda names: topic_ids(self._admin, names),

@@ -91,6 +91,14 @@ def available(consumer: Consumer, timeout: float) -> list[Message]:
     return [] if first is None else [first, *consumer.consume(BATCH, timeout=0)]
 
 
+def is_record(message: Message) -> bool:
+    """False for the notice of a partition's end; KafkaException where reading fails."""
+    error = message.error()
+    if error is not None and error.code() != KafkaError._PARTITION_EOF:
+        raise KafkaException(error)
+    return error is None
+
+
 def latest(entries: Iterable[Entry]) -> dict[str, Entry]:
     """The last record of each key, without the deleted ones: a compacted topic as the table that it is."""
     table: dict[str, Entry] = {}
@@ -122,16 +130,14 @@ def _read(consumer: Consumer, topic: str, bounds: dict[int, tuple[int, int]], pr
 
 def _take(message: Message, open_ends: dict[int, int], passed: dict[int, int]) -> Iterator[Entry]:
     """Yields the message if it lies before its partition's end; a partition that is at its end is closed."""
-    partition, error = message.partition(), message.error()
-    if error is not None and error.code() != KafkaError._PARTITION_EOF:
-        raise KafkaException(error)
+    partition, record = message.partition(), is_record(message)
     end = open_ends.get(partition if partition is not None else -1)
     if partition is None or end is None:
         return
     offset = message.offset() or 0
-    if error is None and offset < end:
+    if record and offset < end:
         yield entry_of(message)
-    if error is not None or offset + 1 >= end:
+    if not record or offset + 1 >= end:
         del open_ends[partition]
         passed[partition] = end
     else:

@@ -1,6 +1,6 @@
 """Compares what the run came to with what it must come to."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,12 @@ class Comparison:
 
 def compare(actual: Actual, expected: Expected) -> Comparison:
     """Every total and every row against the recomputation; a check that differs says where."""
-    found = {name: list(differences) for name, differences in _compared(actual, expected)}
+    return comparison(_compared(actual, expected))
+
+
+def comparison(compared: Iterable[tuple[str, Iterable[str]]]) -> Comparison:
+    """Checks by name with their differences; none means that a check holds, and of many the first are shown."""
+    found = {name: list(differences) for name, differences in compared}
     shown = (line for name, lines in found.items() for line in _shown(name, lines))
     return Comparison({name: not lines for name, lines in found.items()}, tuple(shown))
 

@@ -7,15 +7,13 @@ from typing import Any
 import msgspec
 
 from foldlog.cli import output
-from foldlog.cli.demo.checks import Comparison
+from foldlog.cli.demo.checks import Comparison, comparison
 from foldlog.cli.demo.settling import Place
 from foldlog.contracts.codec import Codec
 from foldlog.core.errors import ContractError, DecodeError
 from foldlog.core.meta import Meta
 from foldlog.core.topics import dead_letters, events, table
 from foldlog.kafka.reading import Entry, latest, read
-
-SHOWN = 5
 
 
 @dataclass
@@ -85,9 +83,7 @@ class Readback:
 
 def compare_logs(logs: Mapping[str, Log], letters: list[str], complete: bool) -> Comparison:
     """The laws of any log; where it was complete before the run, that the run wrote nothing."""
-    found = dict(_compared(logs, letters, complete))
-    shown = (f"{name}: {line}" for name, lines in found.items() for line in _shown(lines))
-    return Comparison({name: not lines for name, lines in found.items()}, tuple(shown))
+    return comparison(_compared(logs, letters, complete))
 
 
 def _compared(logs: Mapping[str, Log], letters: list[str], complete: bool) -> Iterator[tuple[str, list[str]]]:
@@ -97,7 +93,3 @@ def _compared(logs: Mapping[str, Log], letters: list[str], complete: bool) -> It
     if complete:
         more = [f"{log.written} more events of {name}" for name, log in logs.items() if log.written]
         yield "second run wrote 0 events", more
-
-
-def _shown(lines: list[str]) -> list[str]:
-    return [*lines[:SHOWN], *([f"… and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else [])]

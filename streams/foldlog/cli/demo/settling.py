@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 from confluent_kafka import (
     ConsumerGroupTopicPartitions,
     IsolationLevel,
-    KafkaError,
-    KafkaException,
     TopicPartition,
 )
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # public, but not re-exported by its stub
@@ -19,7 +17,7 @@ from foldlog.contracts.codec import Codec
 from foldlog.core.errors import ClusterError, EngineError
 from foldlog.core.topology import Topology
 from foldlog.kafka.connection import METADATA_S, admin, partition_count, partition_counts, reaching
-from foldlog.kafka.reading import BATCH, ends, open_consumer
+from foldlog.kafka.reading import BATCH, ends, is_record, open_consumer
 
 STALL_S = 60.0
 LOOK = 1000
@@ -59,7 +57,7 @@ class Sagas:
         latest: dict[bytes, bytes | None] = {}
         with reaching(self._bootstrap):
             for message in self._consumer.consume(BATCH, seconds):
-                record = _is_record(message.error())
+                record = is_record(message)
                 if record:
                     latest[message.key() or b""] = message.value()
                 # At a partition's end the client tells where it stands: behind transaction markers too.
@@ -160,22 +158,13 @@ def _last_records(bootstrap: str, first: dict[Place, int]) -> dict[Place, int]:
         while waiting and time.monotonic() < deadline:
             for message in consumer.consume(BATCH, 0.05):
                 place = (message.topic() or "", message.partition() or 0)
-                if _is_record(message.error()):
+                if is_record(message):
                     found[place] = message.offset() or 0
                 else:
                     waiting.discard(place)
     finally:
         consumer.close()
     return found | dict.fromkeys(waiting, LAST)
-
-
-def _is_record(error: KafkaError | None) -> bool:
-    """False at a partition's end; KafkaException where reading fails."""
-    if error is None:
-        return True
-    if error.code() != KafkaError._PARTITION_EOF:
-        raise KafkaException(error)
-    return False
 
 
 def _result(answer: "Future[Any]") -> Any:
