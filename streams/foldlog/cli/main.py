@@ -8,6 +8,7 @@ import typer
 
 from foldlog import __version__
 from foldlog.cli import (
+    bench,
     cluster,
     dead_letters,
     describe,
@@ -46,7 +47,7 @@ def foldlog(
     """Event sourcing and CQRS, native to Kafka: everything is a fold over a keyed, partitioned log."""
 
 
-for module in (cluster, demo, run, topics, schemas, send, view, inspect, dead_letters, describe, settings):
+for module in (cluster, demo, bench, run, topics, schemas, send, view, inspect, dead_letters, describe, settings):
     module.register(app)
 
 

@@ -1,0 +1,1 @@
+"""The benchmark: one workload through foldlog's full path, and through other stream processors beside it."""
