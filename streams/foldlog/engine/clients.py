@@ -21,7 +21,8 @@ def member(bootstrap: str, group: str, instance: str, settings: Settings) -> Con
         "group.protocol": "classic",  # static membership of KIP-848 is not finished in librdkafka
         "partition.assignment.strategy": "range",  # eager: every partition of one number goes to one member
         "session.timeout.ms": settings.session_timeout_ms,
-        "heartbeat.interval.ms": max(300, settings.session_timeout_ms // 10),
+        # By its next heartbeat a member learns that another has left or was lost.
+        "heartbeat.interval.ms": max(300, settings.session_timeout_ms // 20),
         "isolation.level": "read_committed",
         "auto.offset.reset": "error",
         "enable.auto.offset.store": False,
@@ -43,6 +44,16 @@ def reader(bootstrap: str, isolation: str, settings: Settings) -> Config:
         "isolation.level": isolation,
         "enable.partition.eof": True,
         "auto.offset.reset": "error",
+    }
+
+
+def follower(bootstrap: str, settings: Settings) -> Config:
+    """Reads partitions as they grow, for warm copies: as it comes, in small portions, with few requests."""
+    return {
+        **reader(bootstrap, "read_committed", settings),
+        "queued.min.messages": 2000,
+        "queued.max.messages.kbytes": 4096,
+        "fetch.wait.max.ms": 500,
     }
 
 

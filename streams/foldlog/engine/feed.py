@@ -5,6 +5,7 @@ callback that waits for ever. So others speak to the feed through a lock: they s
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -63,6 +64,7 @@ class Feed:
             )
             while not self._stopping.is_set():
                 self._turn(consumer)
+            _leave(consumer)
         except KafkaException as error:
             raise EngineError(f"consumer of {', '.join(self._topics)}: {error.args[0].str()}") from error
         finally:
@@ -225,6 +227,17 @@ class Feed:
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         log.warning("membership lost", topics=self._topics)
         self._on_revoke(consumer, partitions)
+
+
+def _leave(consumer: Consumer) -> None:
+    """Leaves the group before closing: by closing alone a static member keeps its partitions until its session ends.
+
+    The client leaves once the revocation has been served, which polling does; then it has no member id any more.
+    """
+    consumer.unsubscribe()
+    until = time.monotonic() + _LAST_CHANCE
+    while consumer.memberid() and time.monotonic() < until:
+        _consume(consumer, 1, _POLL)
 
 
 def _consume(consumer: Consumer, most: int, seconds: float) -> list[Received]:
