@@ -52,8 +52,9 @@ class Feed:
         self._paused = False
         self._reading = -1  # the epoch whose records may be delivered
         self.epoch = 0
-        self._lags: dict[Place, int] = {}
+        self.lags: dict[Place, int] = {}  # of the partitions that were read since their assignment
         self.assigned: tuple[Place, ...] = ()
+        self.turned = time.monotonic()  # when the poll thread last began a turn
 
     def run(self) -> None:
         """Polls until stopped; EngineError where the member is fenced or the group is lost for good."""
@@ -109,13 +110,14 @@ class Feed:
 
     def lag(self) -> int:
         """Records that were not read yet, control records of transactions included; 0 at the end of every partition."""
-        return sum(self._lags.values())
+        return sum(self.lags.values())
 
     def is_current(self, epoch: int) -> bool:
         """False where the epoch is over; long work stops then."""
         return epoch == self.epoch and not self._stopping.is_set()
 
     def _turn(self, consumer: Consumer) -> None:
+        self.turned = time.monotonic()
         self._position(consumer)
         if not self._credit.acquire(timeout=_PATIENCE if not self._paused else 0):
             self._wait_paused(consumer)
@@ -197,8 +199,8 @@ class Feed:
     def _measure(self, consumer: Consumer, offsets: dict[Place, int], ends: set[Place]) -> None:
         for place, offset in offsets.items():
             _, high = consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
-            self._lags[place] = max(0, high - offset)
-        self._lags |= dict.fromkeys(ends, 0)
+            self.lags[place] = max(0, high - offset)
+        self.lags |= dict.fromkeys(ends, 0)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Takes the partitions without reading them: they are read once they are restored."""
@@ -208,7 +210,7 @@ class Feed:
             self.epoch += 1
             epoch = self.epoch
         self.assigned = places
-        self._lags = {}
+        self.lags = {}
         self._paused = False
         self._deliver(Assignment(epoch, places, consumer.consumer_group_metadata()))
 
@@ -220,7 +222,7 @@ class Feed:
         if not self._idle.wait(_LAST_CHANCE):
             log.error("the batch in flight does not end; it will be fenced")
         self.assigned = ()
-        self._lags = {}
+        self.lags = {}
         self._paused = False
         consumer.unassign()
 

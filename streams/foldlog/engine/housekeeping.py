@@ -32,7 +32,7 @@ class Housekeeping:
         self._ready = directory / "ready"
         self._on_stats = on_stats
         self._before: dict[str, tuple[float, int]] = {}
-        self._trimmed = time.monotonic()
+        self._trimmed = self.turned = time.monotonic()
         self._ready.unlink(missing_ok=True)
 
     def turn(self) -> None:
@@ -42,8 +42,10 @@ class Housekeeping:
             self._ready.touch()
         else:
             self._ready.unlink(missing_ok=True)
+        self.turned = time.monotonic()
+        stats = self._stats()
         if self._on_stats is not None:
-            self._on_stats([self._stats(line) for line in self._lines])
+            self._on_stats(stats)
         if time.monotonic() - self._trimmed > TRIM_EVERY:
             self._trimmed = time.monotonic()
             self._trim()
@@ -53,25 +55,16 @@ class Housekeeping:
         self._ready.unlink(missing_ok=True)
         self._alive.unlink(missing_ok=True)
         if self._on_stats is not None:
-            self._on_stats([self._stats(line) for line in self._lines])
+            self._on_stats(self._stats())
 
-    def _stats(self, line: Line) -> ProcessorStats:
-        counters, now = line.processor.counters, time.monotonic()
-        then, records = self._before.get(line.kind.name, (now, counters.records))
-        self._before[line.kind.name] = now, counters.records
-        return ProcessorStats(
-            processor=line.kind.name,
-            kind=line.kind.kind,
-            partitions=tuple(sorted({number for _, number in line.feed.assigned})),
-            state=counters.state,
-            records=counters.records,
-            rate=(counters.records - records) / (now - then) if now > then else 0.0,
-            lag=line.feed.lag(),
-            rows=counters.rows,
-            dead_letters=counters.dead_letters,
-            restored=counters.restored,
-            to_restore=counters.to_restore,
-        )
+    def _stats(self) -> list[ProcessorStats]:
+        """The processors as of now, their rates since the turn before."""
+        for line in self._lines:
+            records, now = line.processor.counters.records, time.monotonic()
+            then, before = self._before.get(line.kind.name, (now, records))
+            self._before[line.kind.name] = now, records
+            line.rate = (records - before) / (now - then) if now > then else 0.0
+        return [line.stats() for line in self._lines]
 
     def _trim(self) -> None:
         """Empties what nobody else reads, behind the committed offsets; a failure is tried again at the next turn."""

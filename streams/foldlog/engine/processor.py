@@ -95,6 +95,7 @@ class Processor:
         except StoreError as error:
             return self._again(batch.epoch, error)
         self._failures = 0
+        self.counters.state = "running"
         self.committed |= batch.offsets
         self.counters.records += len(batch.messages)
         self.counters.dead_letters += work.letters
@@ -115,6 +116,7 @@ class Processor:
                 log.warning("waiting for the registry", processor=self._kind.name, because=str(error))
                 self._drop()
                 tries += 1
+                self.counters.state = "waiting"
                 self._pause(batch.epoch, tries)
                 if not self._feed.is_current(batch.epoch):
                     return None
@@ -234,6 +236,7 @@ class Processor:
             )
         has_output = {place[1]: marks[place][1] > 0 for place in logs}
         begin = first_offsets(parts.group.name, committed, {place: marks[place] for place in self._places}, has_output)
+        self.counters.unread = {place: max(0, marks[place][1] - offset) for place, offset in begin.items()}
         fresh = {place: begin[place] for place in begin if committed.get(place, NO_OFFSET) < 0}
         if fresh and self._feed.is_current(epoch):
             self._tx.write([], fresh, self._group)

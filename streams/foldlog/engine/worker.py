@@ -138,7 +138,7 @@ class Worker:
             loop = asyncio.get_running_loop()
             async for batch in batches:
                 try:
-                    await loop.run_in_executor(line.executor, line.processor.take, batch)
+                    await loop.run_in_executor(line.executor, line.take, batch)
                 except BaseException as error:
                     # Faust would start the agent again without this batch; the process must end instead.
                     self._fail(line, error)
@@ -157,7 +157,7 @@ class Worker:
 
     def _poll(self, line: Line) -> None:
         try:
-            line.feed.run()
+            line.poll()
         except BaseException as error:
             self._loop.call_soon_threadsafe(self._fail, line, error)
 
