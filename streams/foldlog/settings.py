@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     socket_timeout_ms: int = Field(
         default=10_000, ge=1000, description="a broker's answer later than this taints a producer"
     )
+    standbys: int = Field(
+        default=0, ge=0, le=100, description="keep warm what would be ours if so many other workers went away"
+    )
     replication_factor: int = Field(default=1, ge=1, le=32, description="copies of each topic that is created")
     log_level: str = Field(
         default="info", pattern=r"^(debug|info|warning|error)$", description="least log lines of a worker to show"

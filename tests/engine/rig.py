@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from confluent_kafka.admin import AdminClient
@@ -76,6 +77,7 @@ class Made:
     transactions: type[Transactions] = Transactions
     reader: type[LogReader] = LogReader
     processor: type[Processor] = Processor
+    partitions: Callable[[Deciding, Path, int, Counters], Partitions] = Partitions
 
 
 class Line:
@@ -97,7 +99,7 @@ class Line:
         )
         config = clients.transactional(bootstrap, settings)
         self.transactions = made.transactions(config, f"{context.group}.{instance}", settings.socket_timeout_ms)
-        self.partitions = Partitions(self.kind, context.home / directory, 1000, self.counters)
+        self.partitions = made.partitions(self.kind, context.home / directory, 1000, self.counters)
         admin = AdminClient({"bootstrap.servers": bootstrap})
         parts = Parts(
             context.name,

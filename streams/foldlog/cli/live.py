@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LOG_S = 10.0
 COLUMNS = ("processor", "kind", "state", "partitions", "records", "rate/s", "lag", "rows", "dead")
+STANDBY = "standby"  # a column where there is any: the partitions of others that are kept warm
 _RIGHT = frozenset(COLUMNS[4:])
 
 
@@ -44,12 +45,13 @@ def shown(context: str, level: str = "info") -> Iterator["OnStats"]:
 def table(context: str, stats: "Sequence[ProcessorStats]") -> Table:
     """One row a processor; while it restores, its state has a percentage."""
     drawn = Table(title=f"foldlog run: {context}", title_justify="left", header_style="bold", box=None)
-    for name in COLUMNS:
+    standby = any(one.standby for one in stats)
+    for name in (*COLUMNS, STANDBY) if standby else COLUMNS:
         drawn.add_column(name, justify="right" if name in _RIGHT else "left", no_wrap=name in _RIGHT)
     for one in stats:
         numbers = (one.records, round(one.rate), one.lag, one.rows, one.dead_letters)
-        cells = (one.processor, one.kind, state(one), _partitions(one), *(f"{number:,}" for number in numbers))
-        drawn.add_row(*cells, style="dim" if one.state == "stopped" else None)
+        cells = (one.processor, one.kind, state(one), _runs(one.partitions), *(f"{number:,}" for number in numbers))
+        drawn.add_row(*cells, *((_standby(one),) if standby else ()), style="dim" if one.state == "stopped" else None)
     return drawn
 
 
@@ -73,12 +75,13 @@ def logged(every: float = LOG_S) -> "OnStats":
             structlog.get_logger().info(
                 one.processor,
                 state=state(one),
-                partitions=_partitions(one),
+                partitions=_runs(one.partitions),
                 records=one.records,
                 rate=round(one.rate),
                 lag=one.lag,
                 rows=one.rows,
                 dead_letters=one.dead_letters,
+                **({"standby": _runs(one.standby), "standby_lag": one.standby_lag} if one.standby else {}),
             )
 
     return on_stats
@@ -97,10 +100,15 @@ def _log_to_stderr(level: str, colors: bool) -> None:
     )
 
 
-def _partitions(one: "ProcessorStats") -> str:
+def _standby(one: "ProcessorStats") -> str:
+    """The partitions that are kept warm, with the records that they lack: `0-1 (12)`."""
+    return f"{_runs(one.standby)} ({one.standby_lag:,})" if one.standby_lag else _runs(one.standby)
+
+
+def _runs(partitions: Iterable[int]) -> str:
     """Neighbours drawn together: `0-3,7`."""
     runs: list[list[int]] = []
-    for partition in sorted(one.partitions):
+    for partition in sorted(partitions):
         if runs and partition == runs[-1][-1] + 1:
             runs[-1].append(partition)
         else:

@@ -10,6 +10,7 @@ from foldlog.engine.batch import Assignment, Batch, Place, Received
 from foldlog.engine.feed import Feed
 from foldlog.engine.kind import Kind
 from foldlog.engine.processor import Processor
+from foldlog.engine.shadows import Shadows
 from foldlog.engine.stats import ProcessorStats
 
 
@@ -23,6 +24,7 @@ class Line:
         self.executor = ThreadPoolExecutor(1, f"process-{kind.name}", lambda: bind_contextvars(processor=kind.name))
         self.thread: threading.Thread | None = None
         self.rate = 0.0
+        self.shadows: Shadows | None = None  # of the partitions that others own
 
     def poll(self) -> None:
         """Runs the feed; its log lines name the processor."""
@@ -75,6 +77,8 @@ class Line:
             epoch=self.feed.epoch,
             turned_s=now - self.feed.turned,
             working_s=now - since if since else 0.0,
+            standby=self.shadows.numbers if self.shadows else (),
+            standby_lag=self.shadows.lag if self.shadows else 0,
         )
 
 

@@ -21,6 +21,7 @@ class ProcessorStats:
 
     `lag_s` is the age of the oldest record that is known and not committed. `turned_s` is how long ago its poll
     thread began a turn, `working_s` for how long its process thread has had the batch that it works on; 0 for none.
+    `standby` are the partitions of others that are kept warm here, `standby_lag` the records that these stores lack.
     """
 
     processor: str
@@ -38,6 +39,8 @@ class ProcessorStats:
     epoch: int = 0
     turned_s: float = 0.0
     working_s: float = 0.0
+    standby: tuple[int, ...] = ()
+    standby_lag: int = 0
 
 
 class Histogram:

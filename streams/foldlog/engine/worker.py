@@ -39,6 +39,8 @@ from foldlog.engine.processor import Parts, Processor
 from foldlog.engine.reacting import Reacting
 from foldlog.engine.restoring import Group, LogReader, topic_ids
 from foldlog.engine.senders import sender
+from foldlog.engine.shadows import Shadows, WarmPartitions
+from foldlog.engine.standby import Standbys
 from foldlog.engine.stats import Counters, ProcessorStats
 from foldlog.engine.transactions import Transactions
 from foldlog.engine.viewing import Viewing
@@ -48,6 +50,7 @@ from foldlog.settings import Settings
 log = structlog.get_logger()
 
 _LONGEST_CLOSE = 10.0  # s
+_SHADOW_CACHE = 4 << 20  # room for the cached rows of a processor's shadows
 
 OnStats = Callable[[list[ProcessorStats]], None]
 
@@ -77,6 +80,7 @@ class Worker:
         self._failure: BaseException | None = None
         self._stop = asyncio.Event()
         self._lines: list[Line] = []
+        self._standbys = Standbys(self._admin, cluster.bootstrap, settings, self._identity.instance)
         self._app = _App(f"foldlog-{topology.name}", broker="kafka://unused", store="memory://", autodiscover=False)
         for declared in chosen:
             self._add(declared)
@@ -117,7 +121,7 @@ class Worker:
         )
         config = clients.transactional(cluster.bootstrap, settings)
         counters = Counters()
-        directory = self._identity.directory / "state" / group
+        shadows = self._shadows(group, declared) if settings.standbys else None
         parts = Parts(
             context,
             kind,
@@ -126,12 +130,25 @@ class Worker:
             Transactions(config, transactional_id, settings.socket_timeout_ms),
             Group(cluster.bootstrap, group, transactional_id, settings),
             LogReader(cluster.bootstrap, settings),
-            _partitions(kind, directory, settings, counters),
+            _partitions(kind, self._state(group), settings, counters, shadows),
             lambda names: topic_ids(self._admin, names),
         )
         line = Line(Processor(parts, counters), kind, feed)
+        line.shadows = shadows
         self._lines.append(line)
         self._app.agent(channel, name=group)(self._agent(line))
+
+    def _state(self, group: str) -> Path:
+        return self._identity.directory / "state" / group
+
+    def _shadows(self, group: str, declared: Declared) -> Shadows | None:
+        """Warm copies of what others own of a processor: they fold in a thread of their own, so with a codec too."""
+        codec = Codec(self._topology, Registry(self._cluster.registry))
+        codec.prepare()
+        kind = _kind(self._topology, declared, codec, self._settings)
+        if not isinstance(kind, Folding):
+            return None
+        return self._standbys.shadow(group, kind, Partitions(kind, self._state(group), _SHADOW_CACHE, Counters()))
 
     def _agent(self, line: Line) -> Callable[[Any], Any]:
         async def process(batches: AsyncIterator[Any]) -> None:
@@ -154,6 +171,8 @@ class Worker:
         for line in self._lines:
             line.thread = threading.Thread(target=self._poll, args=(line,), name=f"poll-{line.kind.name}", daemon=True)
             line.thread.start()
+        if self._settings.standbys:
+            self._standbys.start()
 
     def _poll(self, line: Line) -> None:
         try:
@@ -173,11 +192,13 @@ class Worker:
         """Batches in flight end, members leave, stores close; nothing is cut off in the middle."""
         for line in self._lines:
             line.feed.stop()
+        self._standbys.stop()
         for line in self._lines:
             if line.thread is not None:
                 await loop.run_in_executor(None, line.thread.join, 25)
             await self._close(line, loop)
             line.executor.shutdown()
+        self._standbys.join()
         await self._app.stop()
         self._identity.release()
 
@@ -224,7 +245,12 @@ def _kind(topology: Topology, declared: Declared, codec: Codec, settings: Settin
             return Reacting(topology, declared, codec, sender(settings.notify))
 
 
-def _partitions(kind: Kind, directory: Path, settings: Settings, counters: Counters) -> Partitions | None:
+def _partitions(
+    kind: Kind, directory: Path, settings: Settings, counters: Counters, shadows: Shadows | None
+) -> Partitions | None:
     if not isinstance(kind, Folding):
         return None
-    return Partitions(kind, directory, settings.cache_records, counters)
+    cached = settings.cache_records
+    if shadows is None:
+        return Partitions(kind, directory, cached, counters)
+    return WarmPartitions(kind, directory, cached, counters, shadows)
