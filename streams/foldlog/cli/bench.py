@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +13,10 @@ import typer
 
 from foldlog.cli import loading, output
 from foldlog.cli.arguments import Json, examples
-from foldlog.core.errors import ConfigError
+from foldlog.core.errors import ConfigError, EngineError
 
 if TYPE_CHECKING:
+    from foldlog.bench.peers import Peer
     from foldlog.bench.rounds import Round, Stage
 
 RESULT = Path("build/bench.json")
@@ -33,12 +35,16 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
+    *,
     commands: Annotated[int, typer.Option("--commands", min=100, metavar="N", help="Commands in a round.")] = 1_000_000,
     rounds: Annotated[int, typer.Option("--rounds", min=1, metavar="N", help="Rounds of each system.")] = 5,
     accounts: Annotated[int, typer.Option("--accounts", min=1, metavar="N", help="Accounts they go to.")] = 10_000,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A setting of foldlog's worker; may be repeated."),
+    ] = None,
+    peers: Annotated[
+        Path | None, typer.Option("--peers", metavar="DIR", help="Also measure the systems that DIR/peers.json names.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -48,15 +54,17 @@ def bench(
     processed to the last event that committed readers see. The figures go to build/bench.json; exit 1 where a result
     is not what plain arithmetic says.
     """
+    from foldlog.bench.peers import found_in
     from foldlog.cli.demo.interrupts import Interrupts
 
     environment = _environment(settings or [])
+    others = found_in(peers) if peers else []
     with (
         Interrupts().heard(),
         loading.connect() as connection,
         _stage(connection, commands, accounts, environment) as stage,
     ):
-        found = _measure(stage, rounds)
+        found = _measure(stage, rounds, others)
     _write(found)
     if as_json:
         output.write_json(found)
@@ -75,24 +83,31 @@ def _environment(settings: list[str]) -> dict[str, str]:
 
 @contextmanager
 def _stage(connection: loading.Connection, commands: int, accounts: int, settings: dict[str, str]) -> Iterator["Stage"]:
-    """The stage of a run, with a directory and topics that go when it ends."""
+    """The stage of a run, with a directory and topics that go when it ends; a failed run's logs stay."""
     from foldlog.bench.kafka import Kafka
     from foldlog.bench.rounds import Stage
 
     kafka = Kafka(connection.bootstrap)
-    with tempfile.TemporaryDirectory(prefix="foldlog-bench-") as directory:
-        try:
-            yield Stage(kafka, connection.cluster, connection.registry, Path(directory), commands, accounts, settings)
-        finally:
-            kafka.remove(kafka.run)
+    directory = Path(tempfile.mkdtemp(prefix="foldlog-bench-"))
+    try:
+        yield Stage(kafka, connection.cluster, connection.registry, directory, commands, accounts, settings)
+    except EngineError:
+        raise
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    else:
+        shutil.rmtree(directory, ignore_errors=True)
+    finally:
+        kafka.remove(kafka.run)
 
 
-def _measure(stage: "Stage", rounds: int) -> dict[str, Any]:
+def _measure(stage: "Stage", rounds: int, others: "list[Peer]") -> dict[str, Any]:
     from foldlog.bench import figures
     from foldlog.bench.rounds import Foldlog
 
     machine = figures.machine(stage.cluster.kind)
-    done = list(_alternated(stage, [Foldlog()], rounds))
+    done = list(_alternated(stage, [Foldlog(), *others], rounds))
     found = {"machine": machine, **figures.throughput(done)}
     found["verified"] = not found["problems"]
     return found
@@ -101,6 +116,8 @@ def _measure(stage: "Stage", rounds: int) -> dict[str, Any]:
 def _alternated(stage: "Stage", systems: list[Any], rounds: int) -> Iterator["Round"]:
     for number in range(1, rounds + 1):
         for system in systems:
+            if number > (getattr(system, "rounds", None) or rounds):
+                continue
             with output.bar(f"round {number}/{rounds}: {system.name}") as report:
                 done = system.round(stage, report)
             measured, right = done.measured, "verified" if not done.problems else "WRONG"
