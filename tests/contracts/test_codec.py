@@ -14,7 +14,7 @@ from foldlog.contracts.codec import Codec
 from foldlog.contracts.encoder import Unfit, encoder
 from foldlog.contracts.faults import fault_in
 from foldlog.contracts.registry import Registry
-from foldlog.core.contract import Process
+from foldlog.core.contract import Handled, Process, Snapshot
 from foldlog.core.decider import Decider
 from foldlog.core.errors import ContractError, DecodeError, EncodeError
 from foldlog.core.meta import Meta
@@ -45,7 +45,7 @@ LETTER = DeadLetter("t", 1, 2, "p", "malformed", "why", NOW, None, b"\0", (Heade
     [
         (Post("ada", Decimal("1.20")), None),
         (sample.event, sample.meta),
-        (Account(Decimal("-3.00")), None),
+        (Account(Decimal("-3.00")), Snapshot(7, (Handled("first", 1), Handled("second", 7)))),
         (Balance(Decimal("4.00")), None),
         (Steps(3), Process(7, True)),
         (Reply("id", "accepted", 3, "t:0:1", None, True), None),

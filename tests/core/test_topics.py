@@ -52,5 +52,6 @@ def test_events_carry_meta_and_processes_their_course() -> None:
     envelopes = {contract.part: contract.envelope for contract in contracts(counting)}
     assert {part: envelope[0] for part, envelope in envelopes.items() if envelope} == {
         "event": "meta",
+        "state": "snapshot",
         "process": "process",
     }

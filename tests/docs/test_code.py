@@ -10,7 +10,7 @@ from foldlog.cli.demo.expected import expected
 from foldlog.cli.flow import mermaid
 from foldlog.core.outcome import CAUSES
 from foldlog.core.topics import topics
-from foldlog.engine.deciding import REMEMBERED
+from foldlog.engine.remembered import REMEMBERED
 from foldlog.engine.work import LONGEST_ID
 from tests.docs.pages import ROOT, Block, Page, blocks
 from tests.docs.walkthroughs import WRITTEN

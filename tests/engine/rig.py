@@ -99,7 +99,7 @@ class Line:
         )
         config = clients.transactional(bootstrap, settings)
         self.transactions = made.transactions(config, f"{context.group}.{instance}", settings.socket_timeout_ms)
-        self.partitions = made.partitions(self.kind, context.home / directory, 1000, self.counters)
+        self.partitions = made.partitions(self.kind, context.home / directory, 1 << 20, self.counters)
         admin = AdminClient({"bootstrap.servers": bootstrap})
         parts = Parts(
             context.name,
@@ -138,6 +138,7 @@ class Line:
         while (item := self.items.get()) is not None:
             self.processor.take(item)
         for rows in self.partitions.rows.values():
+            rows.write()
             self.rows.update(rows.store.rows())
         self.processor.close()
 

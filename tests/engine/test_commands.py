@@ -16,7 +16,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from foldlog.contracts import files
 from foldlog.core import topics
 from foldlog.core.outcome import Reply
-from foldlog.engine.deciding import REMEMBERED
+from foldlog.engine.remembered import REMEMBERED
 from tests.engine.bank import Close, Misbehave, Open, Opened, Post, Posted
 from tests.engine.processes import Worker
 from tests.engine.running import Bank, Headers, eventually

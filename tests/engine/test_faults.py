@@ -26,7 +26,7 @@ class WithBrokenHeaders:
 class StoreOfGarbage:
     """A store that holds bytes of another shape."""
 
-    path = "store"
+    path, position, count = "store", 0, 0
 
     def get(self, key: bytes) -> bytes:
         return key

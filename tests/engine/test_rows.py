@@ -19,7 +19,7 @@ row = st.sampled_from(["1", "22", UNPACKABLE, ""])
 step = st.one_of(
     st.tuples(st.just("set"), keys, st.none() | row),
     st.tuples(st.just("get"), keys, st.none()),
-    st.tuples(st.sampled_from(["commit", "drop", "forget", "reopen"]), st.just(b""), st.none()),
+    st.tuples(st.sampled_from(["commit", "write", "drop", "forget", "reopen"]), st.just(b""), st.none()),
 )
 
 
@@ -34,10 +34,10 @@ def unpack(packed: bytes) -> str:
 
 
 @contextmanager
-def fresh(cached: int) -> Iterator[Rows[str]]:
+def fresh(memory: int) -> Iterator[Rows[str]]:
     """Rows over a store in a directory that goes with the test."""
     with tempfile.TemporaryDirectory() as directory:
-        rows = Rows(Store(Path(directory) / "0", "log"), pack, unpack, cached)
+        rows = Rows(Store(Path(directory) / "0", "log"), pack, unpack, memory)
         try:
             yield rows
         finally:
@@ -45,11 +45,12 @@ def fresh(cached: int) -> Iterator[Rows[str]]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(step, max_size=40), st.sampled_from([0, 1, 100]))
+@given(st.lists(step, max_size=40), st.sampled_from([0, 1000, 100_000]))
 def test_rows_are_a_dictionary_that_can_be_committed_and_rolled_back(
-    steps: list[tuple[str, bytes, str | None]], cached: int
+    steps: list[tuple[str, bytes, str | None]], memory: int
 ) -> None:
-    with fresh(cached) as rows:
+    with fresh(memory) as rows:
+        written: tuple[dict[bytes, str], int] = ({}, 0)  # what the store has, up to which position
         committed: dict[bytes, str] = {}
         current: dict[bytes, str] = {}
         position = 0
@@ -70,16 +71,23 @@ def test_rows_are_a_dictionary_that_can_be_committed_and_rolled_back(
                     assert rows.pack()
                     rows.apply(position)
                     committed = current
-                case "drop" | "forget":
-                    getattr(rows, what)()
+                case "write":
+                    rows.write()
+                case "drop":
+                    rows.drop()
                     current = committed
                 case _:
-                    rows.store.close()
-                    rows.store = Store(rows.store.path, "log")
+                    if what == "reopen":
+                        rows.store.close()
+                        rows.store = Store(rows.store.path, "log")
                     rows.forget()
-                    current = committed
-            assert {k: unpack(v) for k, v in rows.store.rows()} == committed
-            assert (rows.store.position, rows.store.count) == (position, len(committed))
+                    current = committed = written[0]
+                    position = written[1]
+            if rows.store.position == position:
+                written = (committed, position)
+            assert {k: unpack(v) for k, v in rows.store.rows()} == written[0]
+            assert (rows.store.position, rows.store.count) == (written[1], len(written[0]))
+            assert (rows.position, rows.count) == (position, len(committed))
         assert {key: rows.get(key) for key in (b"a", b"b", b"c", b"d")} == {
             key: current.get(key) for key in (b"a", b"b", b"c", b"d")
         }
@@ -92,7 +100,7 @@ def without(table: dict[bytes, str], key: bytes) -> dict[bytes, str]:
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.lists(st.tuples(keys, st.none() | st.sampled_from(["1", "2"])), max_size=6), max_size=8))
 def test_rows_that_are_replayed_unseen_are_counted_as_well(batches: list[list[tuple[bytes, str | None]]]) -> None:
-    with fresh(100) as rows:
+    with fresh(1 << 16) as rows:
         table: dict[bytes, str] = {}
         for position, batch in enumerate(batches):
             for key, value in batch:
@@ -100,12 +108,14 @@ def test_rows_that_are_replayed_unseen_are_counted_as_well(batches: list[list[tu
                 table = {**table, key: value} if value is not None else without(table, key)
             assert rows.pack()
             rows.apply(position, blind=True)
+            assert (rows.count, rows.position) == (len(table), position)
+            rows.write()
             assert (rows.store.count, rows.store.position) == (len(table), position)
             assert {k: unpack(v) for k, v in rows.store.rows()} == table
 
 
 def test_the_fault_of_a_row_is_told() -> None:
-    with fresh(100) as rows:
+    with fresh(1 << 16) as rows:
         assert rows.fault("1") is None
         assert rows.fault(None) is None
         assert str(rows.fault(UNPACKABLE)) == "this row cannot be made bytes"

@@ -11,7 +11,8 @@ import pytest
 from foldlog.cluster import Cluster
 from foldlog.core import Meta, Record, topics
 from foldlog.core.outcome import Reply
-from foldlog.engine.deciding import REMEMBERED, Deciding
+from foldlog.engine import deciding
+from foldlog.engine.remembered import NOTHING, REMEMBERED
 from foldlog.kafka import reading
 from tests.engine.rig import Line
 from tests.engine.tally import Add, Context, committed, eventually, tally
@@ -44,7 +45,7 @@ def test_a_repeated_command_has_one_event_and_its_first_outcome(context: Context
 
 
 def test_without_the_remembered_outcomes_it_has_two(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Deciding, "_remember", lambda *_: ())
+    monkeypatch.setattr(deciding, "remember", lambda *_: NOTHING)
     _handle(context, "c1", "c2", "c1")
     assert context.amounts() == [0, 1, 2]
 

@@ -6,9 +6,10 @@ Avro records concatenate, so an event's body is its record's bytes followed by i
 
 from collections.abc import Callable
 from struct import error as StructError  # noqa: N812 — an exception's name
+from types import EllipsisType
 from typing import Any
 
-from foldlog.contracts.decoder import decoder, decoder_before, decoder_with
+from foldlog.contracts.decoder import decoder, decoder_before, decoder_until, decoder_with
 from foldlog.contracts.encoder import Encode, encoder
 from foldlog.contracts.faults import fault_in
 from foldlog.contracts.reading import Unexpected
@@ -17,12 +18,13 @@ from foldlog.contracts.schema import ENGINE
 from foldlog.contracts.skipping import plain
 from foldlog.contracts.subjects import ENGINE_RECORDS, engine_name, names, subjects
 from foldlog.core.contract import Contract, contracts
-from foldlog.core.errors import ContractError, DecodeError, EncodeError
+from foldlog.core.errors import ContractError, DecodeError, EncodeError, RegistryError
 from foldlog.core.record import Record
 from foldlog.core.topology import Topology
 
 Decode = Callable[[bytes], Any]
 Envelope = tuple[str, type[Record]] | None
+How = Callable[[Writer, type[Record], Envelope], Decode]
 
 FRAME = 5
 
@@ -43,8 +45,9 @@ class Codec:
         }
         self._kinds |= {engine_name(record): (record, None) for record in ENGINE_RECORDS}
         self._encoders: dict[type[Record], tuple[bytes, Encode, Encode | None]] = {}
-        self._decoders: dict[bytes, Decode] = {}
-        self._decoders_with: dict[bytes, Decode] = {}
+        self._decoders = _Learned(lambda value: self._decoder(value, _before))
+        self._decoders_with = _Learned(lambda value: self._decoder(value, _with))
+        self._decoders_until = _Learned(lambda value: self._decoder(value, _until))
 
     def contract(self, kind: type[Record]) -> Contract:
         """The contract of a record type; ContractError where the topology does not have it."""
@@ -84,35 +87,52 @@ class Codec:
             raise self._unfit(record, envelope) from error
         raise self._unfit(record, envelope)
 
+    def encode_before(self, record: Record, envelope: bytes) -> bytes:
+        """A record as a message, before an envelope that is bytes already; EncodeError as in `encode`."""
+        try:
+            frame, body, _ = self._encoders[record.__class__]
+            return frame + body(record) + envelope
+        except Exception as error:
+            raise self._unfit(record) from error
+
     def decode(self, value: bytes) -> Record:
         """The record of a message, of any version of its schema; the envelope is left unread.
 
         Raises DecodeError with its `cause`, RegistryError where a new schema id cannot be asked for.
         """
-        decode = self._decoders.get(value[:FRAME]) or self._learned(value, self._decoders)
-        try:
-            record: Record = decode(value)
-        except Exception as error:
-            raise self._undecodable(value, error) from error
+        record: Record = self._decoded(self._decoders, value)
         return record
 
     def decode_with(self, value: bytes) -> tuple[Record, Any]:
-        """The record of a message and its envelope (Meta or Process), None where its schema has none."""
-        decode = self._decoders_with.get(value[:FRAME]) or self._learned(value, self._decoders_with)
-        try:
-            found: tuple[Record, Any] = decode(value)
-        except Exception as error:
-            raise self._undecodable(value, error) from error
+        """The record of a message and its envelope (Meta, Snapshot or Process), None where its schema has none."""
+        found: tuple[Record, Any] = self._decoded(self._decoders_with, value)
         return found
 
-    def _learned(self, value: bytes, into: dict[bytes, Decode]) -> Decode:
-        """The decoder of a message whose schema id was not met before."""
-        writer = self._writer(value)
+    def decode_until(self, value: bytes) -> tuple[Record, int]:
+        """The record of a message, and the place at which its envelope begins."""
+        found: tuple[Record, int] = self._decoded(self._decoders_until, value)
+        return found
+
+    def decoding_with(self, envelope: type[Record]) -> Decode:
+        """A function as `decode_with`, that reads of the envelope only the fields of another record type."""
+        decoders = _Learned(lambda value: self._decoder(value, _part(envelope)))
+        return lambda value: self._decoded(decoders, value)
+
+    def _decoded(self, decoders: "_Learned", value: bytes) -> Any:
+        try:
+            return decoders[value[:FRAME]](value)
+        except (DecodeError, RegistryError):
+            raise
+        except Exception as error:
+            raise self._undecodable(value, error) from error
+
+    def _decoder(self, frame: bytes, how: "How") -> Decode:
+        """The decoder of messages whose schema id was not met before."""
+        writer = self._writer(frame)
         if writer.name not in self._kinds:
             raise DecodeError(f"{writer.name} is no record of {self._topology.name}", "unexpected-type")
         record, envelope = self._kinds[writer.name]
-        into[value[:FRAME]] = _decoder(writer, record, envelope, whole=into is self._decoders_with)
-        return into[value[:FRAME]]
+        return how(writer, record, envelope if envelope and _ends_with(writer, *envelope) else None)
 
     def _writer(self, value: bytes) -> Writer:
         if len(value) < FRAME:
@@ -127,29 +147,54 @@ class Codec:
         place = f"{self._registry.by_id(schema_id).name} (schema {schema_id})"
         return DecodeError(f"{place}: {_reason(error)}", cause)
 
-    def _unfit(self, record: Record, envelope: Record | None) -> EncodeError:
+    def _unfit(self, record: Record, envelope: Record | EllipsisType | None = ...) -> EncodeError:
         kind = type(record)
         if kind not in self._encoders:
             prepared = "" if self._encoders else "; prepare() comes first"
             return EncodeError(f"{kind.__name__} is no record of {self._topology.name}{prepared}")
         name, needed = next((name, needed) for name, (known, needed) in self._kinds.items() if known is kind)
-        if needed is None and envelope is not None:
+        if needed is None and isinstance(envelope, Record):
             return EncodeError(f"{name} has no {type(envelope).__name__}")
-        if needed is not None and type(envelope) is not needed[1]:
+        if needed is not None and envelope is not ... and type(envelope) is not needed[1]:
             return EncodeError(f"{name}.{needed[0]}: is {type(envelope).__name__}, not {needed[1].__name__}")
         try:
-            found = fault_in(record) or f"{needed and needed[0]}.{envelope and fault_in(envelope)}"
+            found = fault_in(record) or f"{needed and needed[0]}.{isinstance(envelope, Record) and fault_in(envelope)}"
         except RecursionError:
             return EncodeError(f"{name}: is nested too deeply")
         return EncodeError(f"{name}.{found}")
 
 
-def _decoder(writer: Writer, record: type[Record], envelope: Envelope, whole: bool) -> Decode:
-    schema, named = writer
-    if envelope is None or not _ends_with(writer, *envelope):
-        decode = decoder(schema, named, record)
-        return (lambda value: (decode(value), None)) if whole else decode
-    return decoder_with(schema, named, record, envelope[1]) if whole else decoder_before(schema, named, record)
+class _Learned(dict[bytes, Decode]):
+    """Decoders by the frame of a message, each made when its frame is met first."""
+
+    def __init__(self, make: Callable[[bytes], Decode]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, frame: bytes) -> Decode:
+        made = self[frame] = self._make(frame)
+        return made
+
+
+def _before(writer: Writer, record: type[Record], envelope: Envelope) -> Decode:
+    return (decoder_before if envelope else decoder)(writer.schema, writer.named, record)
+
+
+def _until(writer: Writer, record: type[Record], envelope: Envelope) -> Decode:
+    if envelope is None:
+        raise DecodeError(f"{writer.name} was written without an envelope", "malformed")
+    return decoder_until(writer.schema, writer.named, record)
+
+
+def _with(writer: Writer, record: type[Record], envelope: Envelope) -> Decode:
+    if envelope is None:
+        alone = decoder(writer.schema, writer.named, record)
+        return lambda value: (alone(value), None)
+    return decoder_with(writer.schema, writer.named, record, envelope[1])
+
+
+def _part(kind: type[Record]) -> "How":
+    return lambda writer, record, envelope: _with(writer, record, envelope and (envelope[0], kind))
 
 
 def _ends_with(writer: Writer, name: str, kind: type[Record]) -> bool:

@@ -59,6 +59,13 @@ def decoder_before(writer: Any, named: Named, record: type[Record]) -> Callable[
     return source.compiled([*body, "if i >= len(b): T(b, i)", "return v"])
 
 
+def decoder_until(writer: Any, named: Named, record: type[Record]) -> Callable[[bytes], Any]:
+    """A function to a record and the place at which the writer's last field, the envelope, begins."""
+    source = _Source(named)
+    body = source.record(_cut(plain(writer, named)), record)
+    return source.compiled([*body, "if i >= len(b): T(b, i)", "return v, i"])
+
+
 def decoder_with(writer: Any, named: Named, record: type[Record], envelope: type[Record]) -> Callable[[bytes], Any]:
     """A function to a record and the envelope that is the writer's last field."""
     source = _Source(named)
@@ -97,7 +104,7 @@ class _Source:
         for place, theirs in enumerate(writer["fields"]):
             field = fields.get(theirs["name"])
             if field is None:
-                lines.append(f"i = {self._constant(skipper(theirs['type'], self._named))}(b, i)")
+                lines += self._skipped(theirs["type"])
             else:
                 values[field.name] = f"f{place}"
                 lines += [*self._value(theirs["type"], field.shape), f"f{place} = v"]
@@ -105,6 +112,12 @@ class _Source:
             if field.name not in values:
                 values[field.name] = self._default(field, writer["name"])
         return [*lines, f"v = {self._constant(record)}({_arguments(record, values)})"]
+
+    def _skipped(self, writer: Any) -> Lines:
+        schema = plain(writer, self._named)
+        if not isinstance(schema, list) and schema["type"] in ("string", "bytes"):
+            return [*SIZED, "i = j"]
+        return [f"i = {self._constant(skipper(writer, self._named))}(b, i)"]
 
     def _default(self, field: Field, writer: str) -> str:
         if field.factory is not msgspec.NODEFAULT:

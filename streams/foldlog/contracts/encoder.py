@@ -17,26 +17,12 @@ from uuid import UUID
 
 from foldlog.contracts.schema import EPOCH, EPOCH_DAY, integer_bytes
 from foldlog.contracts.shapes import Choice, Items, Leaf, Mapped, Nested, Shape, Symbols, Words, fields_of
+from foldlog.contracts.varint import SMALL, sized, text, varint
 from foldlog.core.record import Record, Scale
 
 Encode = Callable[[Any], bytes]
 
 _double = Struct("<d").pack
-_SMALL = 1024
-
-
-def varint(number: int) -> bytes:
-    """An integer, zigzag and base 128."""
-    number = number * 2 if number >= 0 else ~number * 2 + 1
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-SMALL = tuple(varint(number) for number in range(_SMALL))
 
 
 class Unfit(Exception):  # noqa: N818 — never leaves this package: the codec words it
@@ -86,9 +72,9 @@ class _Source:
         """Expressions of bytes, with commas between them, for the value of an expression."""
         match shape:
             case Leaf(kind) if kind is str:
-                return f"S[n] if (n := len(s := E({value}))) < {_SMALL} else L(n), s"
+                return f"S[n] if (n := len(s := E({value}))) < {len(SMALL)} else L(n), s"
             case Leaf(kind) if kind is int:
-                return f"S[x] if (x := {value}).__class__ is int and 0 <= x < {_SMALL} else L(x)"
+                return f"S[x] if (x := {value}).__class__ is int and 0 <= x < {len(SMALL)} else L(x)"
             case Leaf(kind) if kind is bool:
                 return f'b"\\1" if (x := {value}) is True else b"\\0" if x is False else W(x)'
             case Choice(options) if len(options) == 2 and None in options:
@@ -106,7 +92,7 @@ class _Source:
             case Scale():
                 return _decimal(shape)
             case Words(words):
-                return {word: _text(word) for word in words}.__getitem__
+                return {word: text(word) for word in words}.__getitem__
             case Symbols(enum):
                 return _symbol(enum)
             case Items(kind, item):
@@ -129,11 +115,6 @@ class _Source:
 
 def _refuse(value: Any) -> bytes:
     raise Unfit(value)
-
-
-def _text(value: str) -> bytes:
-    data = value.encode()
-    return varint(len(data)) + data
 
 
 def _decimal(scale: Scale) -> Encode:
@@ -169,7 +150,7 @@ def _mapped(item: Encode) -> Encode:
     def encode(values: Any) -> bytes:
         if values.__class__ is not dict:
             raise Unfit
-        pairs = [_text(key) + item(value) for key, value in values.items()]
+        pairs = [text(key) + item(value) for key, value in values.items()]
         return b"".join((varint(len(pairs)), *pairs, b"\0")) if pairs else b"\0"
 
     return encode
@@ -198,7 +179,7 @@ def _float(value: Any) -> bytes:
 def _bytes(value: Any) -> bytes:
     if value.__class__ is not bytes:
         raise Unfit
-    return varint(len(value)) + value
+    return sized(value)
 
 
 def _datetime(value: Any) -> bytes:
@@ -226,7 +207,7 @@ def _date(value: Any) -> bytes:
 def _uuid(value: Any) -> bytes:
     if value.__class__ is not UUID:
         raise Unfit
-    return _text(str(value))
+    return text(str(value))
 
 
 _LEAVES: dict[type, Encode] = {

@@ -15,8 +15,8 @@ Part = Literal["command", "event", "state", "row", "process"]
 class Contract:
     """One record type on the wire: `name` is its Avro full name, `context.owner.Record`.
 
-    The Avro schema of an event ends with the engine's field `meta` (foldlog.Meta), that of a process (a saga's
-    state) with `process` (foldlog.Process).
+    The Avro schema of an event ends with the engine's field `meta` (foldlog.Meta), that of an aggregate's state with
+    `snapshot` (foldlog.Snapshot), that of a process (a saga's state) with `process` (foldlog.Process).
     """
 
     record: type[Record]
@@ -42,7 +42,9 @@ class Contract:
                 return "meta", Meta
             case "process":
                 return "process", Process
-            case "command" | "state" | "row":
+            case "state":
+                return "snapshot", Snapshot
+            case "command" | "row":
                 return None
 
 
@@ -51,6 +53,20 @@ class Process(Record):
 
     steps: int
     ended: bool
+
+
+class Handled(Record):
+    """A command that wrote events: its id, and the last version that it wrote."""
+
+    id: str
+    version: int
+
+
+class Snapshot(Record):
+    """What the engine keeps beside an aggregate's state: its version and its latest commands, the oldest first."""
+
+    version: int
+    handled: tuple[Handled, ...]
 
 
 def contracts(topology: Topology) -> tuple[Contract, ...]:

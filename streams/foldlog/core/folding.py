@@ -10,7 +10,7 @@ from foldlog.core.record import Record
 from foldlog.core.saga import Saga
 from foldlog.core.view import View
 
-Three = Callable[[Any, Any, Meta], Any]
+Three = Callable[[Any, Any, Any], Any]
 
 
 def with_meta(function: Callable[..., Any]) -> Three:

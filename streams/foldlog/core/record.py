@@ -11,8 +11,11 @@ R = TypeVar("R", bound="Record")
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
-class Record(msgspec.Struct, frozen=True):
-    """A frozen value: a command, an event, a row or a state; its fields become Avro fields in order."""
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """A frozen value: a command, an event, a row or a state; its fields become Avro fields in order.
+
+    What is frozen cannot come to contain itself, so the collector of cycles need not look at it.
+    """
 
 
 @dataclass(frozen=True)

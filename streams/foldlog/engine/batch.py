@@ -1,8 +1,8 @@
 """What travels from the poll thread to the process thread."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from confluent_kafka import KafkaError
 
@@ -44,8 +44,7 @@ class Batch:
     group: Any
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """A record to be written in the batch's transaction."""
 
     topic: str
@@ -54,3 +53,11 @@ class Output:
     value: bytes | None
     headers: list[tuple[str, bytes | None]] | None = None
     timestamp: int = 0
+
+
+class Run(NamedTuple):
+    """Keys and values to be written, in their order, to one partition: most of what a batch writes, and no more."""
+
+    topic: str
+    partition: int
+    records: Collection[tuple[bytes, bytes | None]]

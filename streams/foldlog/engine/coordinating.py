@@ -62,9 +62,9 @@ class Coordinating(Table[Running]):
         self._accepts = frozenset(saga.steps)
         self._blank = Running(Process(0, False), saga.initial)
 
-    def rows(self, store: Store, cached: int) -> Rows[Running]:
+    def rows(self, store: Store, memory: int) -> Rows[Running]:
         """The sagas of one partition."""
-        return Rows(store, self._pack, self._unpack, cached)
+        return Rows(store, self._pack, self._unpack, memory)
 
     def handle(self, message: Received, rows: Rows[Running], work: Work) -> None:
         """Takes one step of one saga."""
@@ -88,10 +88,14 @@ class Coordinating(Table[Running]):
 
     def _step(self, message: Received, step: Record, meta: Meta | None, rows: Rows[Running], work: Work) -> None:
         id_, is_command = self._saga.correlate(step), message.topic() == self._commands
-        if id_ is None or moved(message, id_, self._inbox, self.count, work, is_command=is_command):
+        if id_ is None:
             return
         key = key_of(id_)
-        running = rows.get(key) or self._blank
+        running = rows.get(key)  # one that is here is at home
+        if running is None:
+            if moved(message, key, self._inbox, self.count, work, is_command=is_command):
+                return
+            running = self._blank
         if running.process.ended:
             return
         meta = self._meta(message, id_, running, meta)

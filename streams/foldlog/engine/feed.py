@@ -136,14 +136,14 @@ class Feed:
         self._deliver(batch)
 
     def _batch(self, consumer: Consumer, epoch: int, messages: list[Received]) -> Batch:
-        offsets: dict[Place, int] = {}
-        records, ends = [], set()
-        for message in messages:
-            error = message.error()
-            if error is None:
-                offsets[message.topic(), message.partition()] = message.offset() + 1
-                records.append(message)
-            elif error.code() == KafkaError._PARTITION_EOF:
+        # Every record of the worker passes here: comprehensions, and the errors by themselves.
+        errors = [(message, error) for message in messages if (error := message.error()) is not None]
+        records = [message for message in messages if message.error() is None] if errors else messages
+        last = {(message.topic(), message.partition()): message for message in records}
+        offsets = {place: message.offset() + 1 for place, message in last.items()}
+        ends = set()
+        for message, error in errors:
+            if error.code() == KafkaError._PARTITION_EOF:
                 ends.add((message.topic(), message.partition()))
             elif error.code() in _OUT_OF_RANGE:
                 self._begin_again(consumer, error)

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from foldlog.contracts.codec import Codec
 from foldlog.core.errors import DecodeError, EncodeError, RegistryError, StateError
 from foldlog.core.record import Record
-from foldlog.engine.batch import Output, Place, Received
+from foldlog.engine.batch import Output, Place, Received, Run
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
 from foldlog.engine.work import LONGEST_KEY, Work, fitting, text_of
@@ -26,6 +26,7 @@ class Kind(ABC):
     name: str
     inputs: tuple[str, ...]
     trims: tuple[str, ...] = ()
+    envelopes = True  # whether it wants to know more of an event than the event
     _codec: Codec
 
     @abstractmethod
@@ -38,7 +39,7 @@ class Kind(ABC):
         if value is None:
             return None
         try:
-            return self._codec.decode_with(value)
+            return self._codec.decode_with(value) if self.envelopes else (self._codec.decode(value), None)
         except DecodeError as error:
             self.fail(message, work, error.cause, error)
             return None
@@ -60,8 +61,8 @@ class Kind(ABC):
     def finish(self, work: Work) -> None:  # noqa: B027 — most kinds have nothing to end
         """Ends the handling of a batch, before its transaction begins."""
 
-    def outputs(self, packed: Mapping[bytes, bytes | None], partition: int) -> Iterable[Output]:
-        """The records that the changed rows of a partition become."""
+    def outputs(self, packed: Mapping[int, Mapping[bytes, bytes | None]]) -> Iterable[Run]:
+        """The records that the changed rows of each partition become."""
         return ()
 
     def replies(self, work: Work, ends: Mapping[Place, int]) -> Iterable[Output]:
@@ -81,7 +82,7 @@ class Folding(Kind, Generic[T]):
         return ""
 
     @abstractmethod
-    def rows(self, store: Store, cached: int) -> Rows[T]:
+    def rows(self, store: Store, memory: int) -> Rows[T]:
         """The rows of one partition over its store."""
 
     @abstractmethod
@@ -92,9 +93,9 @@ class Folding(Kind, Generic[T]):
 class Table(Folding[T]):
     """A kind whose log is its compacted topic: the last record of a key is its row."""
 
-    def outputs(self, packed: Mapping[bytes, bytes | None], partition: int) -> Iterable[Output]:
+    def outputs(self, packed: Mapping[int, Mapping[bytes, bytes | None]]) -> Iterable[Run]:
         """The changed rows, as records of the topic."""
-        return (Output(self.log, partition, key, row) for key, row in packed.items())
+        return (Run(self.log, number, rows.items()) for number, rows in packed.items())
 
     def replay(self, message: Received, rows: Rows[T]) -> None:
         """Takes one row from the topic."""

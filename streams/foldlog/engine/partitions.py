@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from foldlog.core.errors import RegistryError, StateError
+from foldlog.core.errors import RegistryError, StateError, StoreError
 from foldlog.engine.batch import Place, Received
 from foldlog.engine.kind import Folding
 from foldlog.engine.restoring import LogReader
@@ -25,10 +25,10 @@ _OLDEST = 12 * 3600
 class Partitions:
     """Rows by partition number; used by the process thread alone."""
 
-    def __init__(self, kind: Folding[Any], directory: Path, cached: int, counters: Counters) -> None:
+    def __init__(self, kind: Folding[Any], directory: Path, memory: int, counters: Counters) -> None:
         self._kind = kind
         self._directory = directory
-        self._cached = cached
+        self._memory = memory
         self._counters = counters
         self.rows: dict[int, Rows[Any]] = {}
 
@@ -36,12 +36,15 @@ class Partitions:
         """Opens the stores of these partitions and closes all others."""
         wanted = set(numbers)
         for number in set(self.rows) - wanted:
-            self.rows.pop(number).store.close()
+            self._close(self.rows.pop(number))
+        for rows in self.rows.values():
+            rows.write()
+            rows.forget()
         for number in sorted(wanted - set(self.rows)):
             store = Store(self._directory / str(number), log_id)
-            self.rows[number] = self._kind.rows(store, self._cached)
+            self.rows[number] = self._kind.rows(store, 0)
         for rows in self.rows.values():
-            rows.forget()
+            rows.memory = self._memory // len(self.rows)
 
     def catch_up(
         self,
@@ -52,10 +55,8 @@ class Partitions:
     ) -> None:
         """Folds each partition's log from where its store is to its end."""
         for number, rows in self.rows.items():
-            self._distrust(rows.store, marks[self._kind.log, number][1])
-        starts = {
-            (self._kind.log, n): max(rows.store.position, marks[self._kind.log, n][0]) for n, rows in self.rows.items()
-        }
+            self._distrust(rows, marks[self._kind.log, number][1])
+        starts = {(self._kind.log, n): max(rows.position, marks[self._kind.log, n][0]) for n, rows in self.rows.items()}
         ends = {place: marks[place][1] for place in starts}
         self._counters.restored = 0
         self._counters.to_restore = sum(max(0, ends[place] - start) for place, start in starts.items())
@@ -70,6 +71,8 @@ class Partitions:
                     raise StateError(f"{self._kind.name}: a state folded from its log does not fit its schema")
                 rows.apply(position, blind=True)
             self._counters.restored += len(messages)
+        for rows in self.rows.values():
+            rows.write()
         self.count()
 
     def _replay(self, message: Received) -> None:
@@ -83,21 +86,32 @@ class Partitions:
     def clear(self, why: str) -> None:
         """Deletes every store; what is wrong with one is not always known."""
         for rows in self.rows.values():
-            rows.forget()
             rows.store.clear(why)
+            rows.forget()
 
     def close(self) -> None:
         """Closes every store."""
         for rows in self.rows.values():
-            rows.store.close()
+            self._close(rows)
         self.rows = {}
+
+    def _close(self, rows: Rows[Any]) -> None:
+        try:
+            rows.write()
+        except StoreError as error:  # the log has it
+            log.warning("store not written", because=str(error))
+        rows.store.close()
 
     def count(self) -> None:
         """Takes the number of rows, for those who look on."""
-        self._counters.rows = sum(rows.store.count for rows in self.rows.values())
+        self._counters.rows = sum(rows.count for rows in self.rows.values())
 
-    def _distrust(self, store: Store, high: int) -> None:
+    def _distrust(self, rows: Rows[Any], high: int) -> None:
+        store, why = rows.store, ""
         if store.position > high:
-            store.clear(f"it is at {store.position}, its log ends at {high}")
+            why = f"it is at {store.position}, its log ends at {high}"
         elif self._kind.forgets and 0 < store.position < high and time.time() - store.written > _OLDEST:
-            store.clear("it slept longer than deletions are kept")
+            why = "it slept longer than deletions are kept"
+        if why:
+            store.clear(why)
+            rows.forget()

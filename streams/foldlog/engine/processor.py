@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException
 
 from foldlog.contracts.codec import Codec
 from foldlog.core.errors import AbortError, RegistryError, StateError, StoreError, TaintError
-from foldlog.engine.batch import Assignment, Batch, Output, Place, Received
+from foldlog.engine.batch import Assignment, Batch, Output, Place, Received, Run
 from foldlog.engine.feed import Feed
 from foldlog.engine.kind import Folding, Kind
 from foldlog.engine.partitions import Partitions
@@ -85,8 +85,8 @@ class Processor:
             if work is None:
                 return self._drop()
             packed = self._packed()
-            outputs = [*work.outputs, *self._rows_out(packed)]
             then = (lambda ends: self._kind.replies(work, self._positions() | dict(ends))) if work.replies else None
+            outputs: list[Output | Run] = [*work.outputs, *work.runs(), *self._kind.outputs(packed)]
             ends = self._tx.write(outputs, batch.offsets, batch.group, then)
             self._apply(packed, ends)
         except AbortError as error:
@@ -123,7 +123,7 @@ class Processor:
 
     def _handle(self, batch: Batch, careful: bool) -> Work | None:
         """Handles the records; None where a row cannot be packed: then it must be known whose fault that is."""
-        work = Work(self._parts.context, self._kind.name, self._parts.codec)
+        work = Work(self._parts.context, self._kind.name, self._parts.codec, self._log)
         rows, handle = self._rows, self._kind.handle
         if careful:
             for message in batch.messages:
@@ -139,20 +139,17 @@ class Processor:
         return work
 
     def _handle_carefully(self, message: Received, rows: Rows[Any], work: Work) -> None:
-        before, outputs, replies = dict(rows.changed), len(work.outputs), len(work.replies)
+        before, mark = dict(rows.changed), work.mark()
         self._kind.handle(message, rows, work)
         for key, row in rows.changed.items():
             if row is not before.get(key) and (fault := rows.fault(row)) is not None:
                 rows.changed = before
-                del work.outputs[outputs:], work.replies[replies:]
+                work.undo(mark)
                 self._kind.fail(message, work, fault.cause, fault)
                 return
 
     def _packed(self) -> dict[int, dict[bytes, bytes | None]]:
         return {number: rows.packed for number, rows in self._rows.items() if rows.changed}
-
-    def _rows_out(self, packed: dict[int, dict[bytes, bytes | None]]) -> list[Output]:
-        return [output for number, rows in packed.items() for output in self._kind.outputs(rows, number)]
 
     def _apply(self, packed: dict[int, dict[bytes, bytes | None]], ends: dict[Place, int]) -> None:
         positions = self._positions() | ends
@@ -162,7 +159,7 @@ class Processor:
             self._partitions.count()
 
     def _positions(self) -> dict[Place, int]:
-        return {(self._log, number): rows.store.position for number, rows in self._rows.items()}
+        return {(self._log, number): rows.position for number, rows in self._rows.items()}
 
     def _drop(self) -> None:
         for rows in self._rows.values():

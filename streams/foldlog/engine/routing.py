@@ -2,7 +2,7 @@
 
 from foldlog.core.partitioning import partition_of
 from foldlog.engine.batch import Output, Received
-from foldlog.engine.work import FORWARDED, Work, fitting, headers_in, key_of, place_of
+from foldlog.engine.work import FORWARDED, Work, fitting, headers_in, place_of
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -15,7 +15,7 @@ def forwarded(message: Received) -> Headers:
     return headers
 
 
-def moved(message: Received, key: str, to: str, partitions: int, work: Work, *, is_command: bool = False) -> bool:
+def moved(message: Received, key: bytes, to: str, partitions: int, work: Work, *, is_command: bool = False) -> bool:
     """True where the key's home is another partition; the record is then on its way to topic `to`.
 
     A record that was already moved is at home. For one aggregate and one key the answer is always the same, so the
@@ -23,10 +23,9 @@ def moved(message: Received, key: str, to: str, partitions: int, work: Work, *, 
     """
     if message.topic() == to:
         return False
-    name = key_of(key)
-    home = partition_of(name, partitions)
+    home = partition_of(key, partitions)
     if home == message.partition():
         return False
     headers = forwarded(message) if is_command else headers_in(message) or None
-    work.outputs.append(fitting(Output(to, home, name, message.value(), headers, message.timestamp()[1])))
+    work.outputs.append(fitting(Output(to, home, key, message.value(), headers, message.timestamp()[1])))
     return True

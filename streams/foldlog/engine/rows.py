@@ -1,37 +1,61 @@
-"""Decoded rows of one partition: what this batch changed, over what is cached, over the store."""
+"""Decoded rows of one partition: what this batch changed, over what is cached, over what the store will get, over it.
 
+Committed rows reach the store in one write a second: a busy row is written once for its many changes, and after a
+crash the log has what is missing. A store says itself how far it is.
+"""
+
+import time
 from collections.abc import Callable
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from foldlog.core.errors import DecodeError, EncodeError, StoreError
 from foldlog.engine.store import Store
 
 T = TypeVar("T")
 
+_WRITE_EVERY = 1.0  # s
+_MOST_UNWRITTEN = 20_000  # rows
+_AROUND = 300  # bytes of a cached row beside its values: objects, dictionary entry, key
+_TYPICAL = 200  # bytes of a row, before any was seen
+_ABSENT = object()
+
 
 class Rows(Generic[T]):
-    """Rows by key; changes stay in an overlay until the batch's transaction is committed."""
+    """Rows by key; changes stay in an overlay until the batch's transaction is committed.
 
-    def __init__(self, store: Store, pack: Callable[[T], bytes], unpack: Callable[[bytes], T], cached: int) -> None:
+    `memory` is the room for cached rows in bytes; `hits` and `misses` count look-ups beyond the overlay.
+    """
+
+    def __init__(self, store: Store, pack: Callable[[T], bytes], unpack: Callable[[bytes], T], memory: int) -> None:
         self.store = store
+        self.position, self.count = store.position, store.count
         self.changed: dict[bytes, T | None] = {}
         self.packed: dict[bytes, bytes | None] = {}
-        self._pack = pack
         self.unpack = unpack
-        self._cached = cached
+        self.memory = memory
+        self.hits = self.misses = 0
+        self._pack = pack
         self._cache: dict[bytes, T] = {}
+        self._unwritten: dict[bytes, bytes | None] = {}
+        self._due = time.monotonic() + _WRITE_EVERY
+        self._typical = _TYPICAL
 
     def get(self, key: bytes) -> T | None:
         """The row as this batch has it so far."""
-        if key in self.changed:
-            return self.changed[key]
-        row = self._cache.get(key)
-        if row is None:
-            packed = self.store.get(key)
-            if packed is not None:
-                row = self._cache[key] = self._decoded(packed)
-        return row
+        row = self.changed.get(key, _ABSENT)
+        if row is not _ABSENT:
+            return cast("T | None", row)
+        cached = self._cache.get(key)
+        if cached is not None:
+            self.hits += 1
+            return cached
+        packed = self._unwritten[key] if key in self._unwritten else self.store.get(key)
+        if packed is None:
+            return None
+        self.misses += 1
+        found = self._cache[key] = self._decoded(packed)
+        return found
 
     def _decoded(self, packed: bytes) -> T:
         try:
@@ -62,23 +86,30 @@ class Rows(Generic[T]):
         return None
 
     def apply(self, position: int, blind: bool = False) -> None:
-        """Makes the packed overlay lasting: one write with the log position.
+        """Takes the packed overlay as committed, up to a position of the log; writes it where that is due.
 
         A row that was looked at before it was set is cached if it existed; `blind` rows were not looked at.
         """
-        known, store = self._cache, self.store
-        count = store.count
+        cache, count = self._cache, self.count
         for key, row in self.changed.items():
-            existed = key in known or (blind and store.get(key) is not None)
+            before = cache.pop(key, None)
+            existed = before is not None or (blind and self._has(key))
             count += (row is not None) - existed
-        store.apply(self.packed, position, count)
-        for key, row in self.changed.items():
-            self._cache.pop(key, None)
             if row is not None:
-                self._cache[key] = row
+                cache[key] = row
+        self._unwritten |= self.packed
+        self.position, self.count = position, count
+        self._shrink()
         self.drop()
-        for key in list(islice(self._cache, max(0, len(self._cache) - self._cached))):
-            del self._cache[key]
+        if len(self._unwritten) >= _MOST_UNWRITTEN or time.monotonic() >= self._due:
+            self.write()
+
+    def write(self) -> None:
+        """Writes what is committed: one write with the log position."""
+        if self.position != self.store.position or self._unwritten:
+            self.store.apply(self._unwritten, self.position, self.count)
+            self._unwritten = {}
+        self._due = time.monotonic() + _WRITE_EVERY
 
     def drop(self) -> None:
         """Forgets the overlay: its transaction was aborted."""
@@ -86,6 +117,20 @@ class Rows(Generic[T]):
         self.packed = {}
 
     def forget(self) -> None:
-        """Forgets overlay and cache: the store has moved on without them."""
+        """Forgets all that the store does not have: it is at its own position again."""
         self.drop()
         self._cache = {}
+        self._unwritten = {}
+        self.position, self.count = self.store.position, self.store.count
+
+    def _has(self, key: bytes) -> bool:
+        return (self._unwritten[key] if key in self._unwritten else self.store.get(key)) is not None
+
+    def _shrink(self) -> None:
+        """Drops the rows that were not changed for longest, where the cache is larger than its room."""
+        if self.packed:
+            size = sum(map(len, filter(None, self.packed.values()))) // len(self.packed)
+            self._typical += (size - self._typical) // 8
+        most = self.memory // (self._typical + _AROUND)
+        for key in list(islice(self._cache, max(0, len(self._cache) - most))):
+            del self._cache[key]

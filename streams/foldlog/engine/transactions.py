@@ -13,7 +13,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from foldlog.core.errors import AbortError, EngineError, TaintError
-from foldlog.engine.batch import Output, Place, Received
+from foldlog.engine.batch import Output, Place, Received, Run
 from foldlog.engine.bounded import Bounded
 
 log = structlog.get_logger()
@@ -49,7 +49,7 @@ class Transactions:
         self.taints = 0
 
     def write(
-        self, outputs: Iterable[Output], offsets: Mapping[Place, int], group: Any, then: Then | None = None
+        self, outputs: Iterable[Output | Run], offsets: Mapping[Place, int], group: Any, then: Then | None = None
     ) -> dict[Place, int]:
         """Commits records and offsets as one; gives the offset after the last record written to each partition.
 
@@ -124,10 +124,13 @@ class Transactions:
         producer.begin_transaction()
         self._open = True
 
-    def _produce(self, producer: Producer, outputs: Iterable[Output]) -> None:
+    def _produce(self, producer: Producer, outputs: Iterable[Output | Run]) -> None:
         """Only the last record of a partition reports its offset: a callback a record costs a third of the rate."""
         last: dict[Place, Output] = {}
         for output in outputs:
+            if isinstance(output, Run):
+                self._run(producer, output)
+                continue
             place = (output.topic, output.partition)
             before = last.get(place)
             if before is not None:
@@ -135,6 +138,19 @@ class Transactions:
             last[place] = output
         for output in last.values():
             _send(producer, output, self._on_delivery)
+
+    def _run(self, producer: Producer, run: Run) -> None:
+        topic, partition, records = run
+        produce, left = producer.produce, len(records)
+        for key, value in records:
+            left -= 1
+            if left:
+                try:
+                    produce(topic, value, key, partition)
+                except BufferError:
+                    _send(producer, Output(topic, partition, key, value), None)
+            else:
+                _send(producer, Output(topic, partition, key, value), self._on_delivery)
 
     def _commit(self, producer: Producer, offsets: Mapping[Place, int], group: Any) -> None:
         started = time.monotonic()

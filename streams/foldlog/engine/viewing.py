@@ -7,6 +7,7 @@ from foldlog.core import topics
 from foldlog.core.folding import with_meta
 from foldlog.core.meta import Meta
 from foldlog.core.record import Record, replace
+from foldlog.core.signatures import wants_meta
 from foldlog.core.topology import Topology
 from foldlog.core.view import View
 from foldlog.engine.batch import Received
@@ -32,30 +33,33 @@ class Viewing(Table[Record]):
         self._codec = codec
         self._evolve = with_meta(view.evolve)
         self._accepts = frozenset(view.events)
+        self.envelopes = wants_meta(view.evolve)
         self.count = topology.partitions
 
-    def rows(self, store: Store, cached: int) -> Rows[Record]:
+    def rows(self, store: Store, memory: int) -> Rows[Record]:
         """The rows of one partition."""
-        return Rows(store, self._pack, self._codec.decode, cached)
+        return Rows(store, self._pack, self._codec.decode, memory)
 
     def handle(self, message: Received, rows: Rows[Record], work: Work) -> None:
         """Folds one event into its row."""
         found = self.read(message, work)
-        if found is None or type(found[0]) not in self._accepts:
+        if found is None or found[0].__class__ not in self._accepts:
             return
         try:
             self._fold(message, *found, rows, work)
         except FAULTS as error:
             self.blame(message, work, error, "fold-failed")
 
-    def _fold(self, message: Received, event: Record, meta: Meta, rows: Rows[Record], work: Work) -> None:
+    def _fold(self, message: Received, event: Record, meta: Meta | None, rows: Rows[Record], work: Work) -> None:
         name = self._view.key(event)
-        if name is None or moved(message, name, self._rekeyed, self.count, work):
+        if name is None:
             return
         key = key_of(name)
-        before = rows.get(key)
+        before = rows.get(key)  # a row that is here is at home
+        if before is None and moved(message, key, self._rekeyed, self.count, work):
+            return
         row = self._view.initial if before is None else before
-        after = self._evolve(row, event, replace(meta, position=place_of(message)))
+        after = self._evolve(row, event, meta and replace(meta, position=place_of(message)))
         if after is not before:
             rows.set(key, after)
 

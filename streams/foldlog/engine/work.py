@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,12 +15,13 @@ from foldlog.core.meta import Meta
 from foldlog.core.outcome import DeadLetter, Header, Reply
 from foldlog.core.record import replace
 from foldlog.core.topics import MAX_MESSAGE_BYTES
-from foldlog.engine.batch import Output, Received
+from foldlog.engine.batch import Output, Received, Run
 
 log = structlog.get_logger()
 
 # What the broker counts beside key, value and headers: the batch's own fields and those of each record.
 _OVERHEAD = 256
+LARGEST = MAX_MESSAGE_BYTES - _OVERHEAD  # bytes of a key and a value without headers
 LONGEST_KEY = b"\0" * 1024  # room that a row leaves for its key
 LONGEST_ID = 200  # characters of a command id
 FORWARDED = "forwarded-from"  # the place at which a command was first, which stays its id
@@ -76,17 +78,38 @@ def headers_in(message: Received) -> list[tuple[str, bytes | None]]:
         raise DecodeError("the name of a header is not UTF-8") from error
 
 
+Events = list[tuple[bytes, bytes | None]]
+
+
 class Work:
     """The outputs of a batch, collected until all of it is decided."""
 
-    def __init__(self, context: str, processor: str, codec: Codec) -> None:
+    def __init__(self, context: str, processor: str, codec: Codec, log: str = "") -> None:
         self.outputs: list[Output] = []
+        self.events: dict[int, Events] = {}  # by partition, keys and values for the kind's log
         self.replies: list[tuple[int, Reply]] = []  # with the partition of the command
         self.effects: list[Any] = []  # what a reactor does once every record of the batch is read
         self.letters = 0
         self.codec = codec
         self._context = context
         self._processor = processor
+        self._log = log
+
+    def runs(self) -> Iterator[Run]:
+        """The events, as they are written."""
+        return (Run(self._log, partition, events) for partition, events in self.events.items() if events)
+
+    def mark(self) -> tuple[int, int, int, dict[int, int]]:
+        """How far the work is, for `undo`."""
+        events = {partition: len(events) for partition, events in self.events.items()}
+        return len(self.outputs), len(self.replies), self.letters, events
+
+    def undo(self, mark: tuple[int, int, int, dict[int, int]]) -> None:
+        """Takes back what was added since a mark."""
+        outputs, replies, self.letters, before = mark
+        del self.outputs[outputs:], self.replies[replies:]
+        for partition, events in self.events.items():
+            del events[before.get(partition, 0) :]
 
     def dead_letter(self, message: Received, cause: str, reason: str) -> None:
         """Puts a record aside, whole, with its cause and place."""
@@ -126,12 +149,15 @@ def headers_of(message: Received) -> dict[str, str]:
     Raises DecodeError where one is not UTF-8: a command whose id cannot be read could not be known again.
     """
     found: dict[str, str] = {}
-    for name, value in headers_in(message):
-        if name in _OWN_HEADERS:
-            try:
+    name = ""
+    try:
+        for name, value in message.headers() or ():
+            if name in _OWN_HEADERS:
                 found[name] = value.decode() if value is not None else ""
-            except UnicodeDecodeError as error:
-                raise DecodeError(f"header {name} is not UTF-8") from error
+    except SystemError as error:
+        raise DecodeError("the name of a header is not UTF-8") from error
+    except UnicodeDecodeError as error:
+        raise DecodeError(f"a header after {name or 'the start'} is not UTF-8") from error
     return found
 
 

@@ -250,7 +250,7 @@ def _partitions(
 ) -> Partitions | None:
     if not isinstance(kind, Folding):
         return None
-    cached = settings.cache_records
+    cached = settings.cache_mb << 20
     if shadows is None:
         return Partitions(kind, directory, cached, counters)
     return WarmPartitions(kind, directory, cached, counters, shadows)
