@@ -43,6 +43,20 @@ class Settings(BaseSettings):
     log_level: str = Field(
         default="info", pattern=r"^(debug|info|warning|error)$", description="least log lines of a worker to show"
     )
+    log_format: str = Field(
+        default="text", pattern=r"^(text|json)$", description="how a worker's log lines are written"
+    )
+    http: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9._-]+:[0-9]{1,5}$",
+        description="host:port for /metrics, /healthz and /readyz; unset: none",
+    )
+    ready_lag: int = Field(
+        default=10_000, ge=0, description="a worker with a processor further behind, in records, is not ready"
+    )
+    otlp: str | None = Field(
+        default=None, pattern=r"^https?://.+$", description="the OpenTelemetry collector that gets traces; unset: none"
+    )
     notify: str = Field(
         default="log:", pattern=r"^(log:|smtp://[^/]+|https?://.+)$", description="where a reactor's messages go"
     )

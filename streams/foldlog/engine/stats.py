@@ -73,9 +73,9 @@ class Counters:
     to_restore: int = 0
     rows: int = 0
     assignments: int = 0
-    aborts: int = 0  # transactions that will never be seen
-    taints: int = 0  # … whose outcome was not known: the producer was thrown away
-    fences: int = 0  # … refused, because another member or process has taken over
+    aborts: int = 0  # transactions without a commit, for whatever reason
+    taints: int = 0  # those of them whose outcome was not known: the producer was thrown away
+    fences: int = 0  # those of them that were refused, because another member or process had taken over
     cache_hits: int = 0
     cache_misses: int = 0
     unread: dict[Place, int] = field(default_factory=dict)  # records behind the end when they were restored

@@ -26,7 +26,7 @@ from foldlog.core.saga import Saga
 from foldlog.core.topology import Processor as Declared
 from foldlog.core.topology import Topology
 from foldlog.core.view import View
-from foldlog.engine import clients
+from foldlog.engine import clients, observing
 from foldlog.engine.coordinating import Coordinating
 from foldlog.engine.deciding import Deciding
 from foldlog.engine.feed import Feed
@@ -34,15 +34,16 @@ from foldlog.engine.housekeeping import Housekeeping
 from foldlog.engine.identity import Identity
 from foldlog.engine.kind import Folding, Kind
 from foldlog.engine.line import Line
+from foldlog.engine.metered import Metered
 from foldlog.engine.partitions import Partitions
 from foldlog.engine.processor import Parts, Processor
 from foldlog.engine.reacting import Reacting
 from foldlog.engine.restoring import Group, LogReader, topic_ids
 from foldlog.engine.senders import sender
+from foldlog.engine.serving import serving
 from foldlog.engine.shadows import Shadows, WarmPartitions
 from foldlog.engine.standby import Standbys
 from foldlog.engine.stats import Counters, ProcessorStats
-from foldlog.engine.transactions import Transactions
 from foldlog.engine.viewing import Viewing
 from foldlog.engine.work import text_of
 from foldlog.settings import Settings
@@ -91,6 +92,13 @@ class Worker:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
         housekeeping = Housekeeping(self._lines, self._admin, self._identity.directory, on_stats)
+        routes = observing.routes(self._topology.name, self._lines, housekeeping, self._settings.ready_lag)
+        with serving(self._settings.http, routes):
+            await self._work(loop, housekeeping)
+        if self._failure is not None:
+            raise self._failure
+
+    async def _work(self, loop: asyncio.AbstractEventLoop, housekeeping: Housekeeping) -> None:
         await self._app.start()
         self._app.flow_control.resume()
         self._start_feeds(loop)
@@ -104,8 +112,6 @@ class Worker:
         finally:
             await self._end(loop)
             housekeeping.end()
-        if self._failure is not None:
-            raise self._failure
 
     def _add(self, declared: Declared) -> None:
         context, settings, cluster = self._topology.name, self._settings, self._cluster
@@ -127,7 +133,7 @@ class Worker:
             kind,
             self._codec,
             feed,
-            Transactions(config, transactional_id, settings.socket_timeout_ms),
+            Metered(config, transactional_id, settings.socket_timeout_ms, counters),
             Group(cluster.bootstrap, group, transactional_id, settings),
             LogReader(cluster.bootstrap, settings),
             _partitions(kind, self._state(group), settings, counters, shadows),
