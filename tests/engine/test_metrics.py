@@ -40,11 +40,13 @@ def settled(url: str, records: int) -> Scrape:
 def test_what_was_handled_is_counted(own_bank: Bank, url: str) -> None:
     accounts = [uuid.uuid4().hex for _ in range(10)]
     own_bank.send(*(Open(account) for account in accounts))
+    settled(url, 10)
     own_bank.send(*(Post(account, Decimal(5)) for account in accounts))
     own_bank.send(Misbehave(accounts[0], "raise"))
     found = settled(url, 21)
     assert found["foldlog_dead_letters_total", "account"] == 1
     assert found["foldlog_rows", "account"] == 10
+    assert found["foldlog_cache_hits_total", "account"] + found["foldlog_cache_misses_total", "account"] > 0
     assert found["foldlog_batch_records_sum", "account"] == 21
     assert 1 <= found["foldlog_batch_records_count", "account"] <= 21
     assert found["foldlog_batch_seconds_count", "account"] == found["foldlog_batch_records_count", "account"]

@@ -1,6 +1,5 @@
 """What a running worker shows: a live table on a terminal, a log line a processor every ten seconds elsewhere."""
 
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ import structlog
 from rich.live import Live
 from rich.table import Table
 
-from foldlog.cli import output
+from foldlog.cli import logs, output
 
 if TYPE_CHECKING:
     from foldlog.engine.stats import ProcessorStats
@@ -24,22 +23,19 @@ _RIGHT = frozenset(COLUMNS[4:])
 
 
 @contextmanager
-def shown(context: str, level: str = "info") -> Iterator["OnStats"]:
+def shown(context: str, level: str = "info", form: str = "text") -> Iterator["OnStats"]:
     """Gives the function that the worker calls about once a second with the stats of its processors.
 
-    Log lines of at least this level go to stderr.
+    Log lines of at least this level go to stderr, in one of `logs.FORMATS`; a table is shown beside text only.
     """
-    console, before = output.err(), structlog.get_config()
-    try:
-        if not console.is_terminal:
-            _log_to_stderr(level, colors=False)
+    console = output.err()
+    if form == "json" or not console.is_terminal:
+        with logs.on_stderr(context, level, form):
             yield logged()
-            return
-        with Live(console=console, refresh_per_second=4) as live:
-            _log_to_stderr(level, colors=True)
-            yield lambda stats: live.update(table(context, stats))
-    finally:
-        structlog.configure(**before)
+        return
+    # The live table first: it redirects stderr, so that log lines scroll above it.
+    with Live(console=console, refresh_per_second=4) as live, logs.on_stderr(context, level, form, colors=True):
+        yield lambda stats: live.update(table(context, stats))
 
 
 def table(context: str, stats: "Sequence[ProcessorStats]") -> Table:
@@ -81,23 +77,14 @@ def logged(every: float = LOG_S) -> "OnStats":
                 lag=one.lag,
                 rows=one.rows,
                 dead_letters=one.dead_letters,
+                lag_s=round(one.lag_s, 3),
+                processor=one.processor,
+                kind=one.kind,
+                epoch=one.epoch,
                 **({"standby": _runs(one.standby), "standby_lag": one.standby_lag} if one.standby else {}),
             )
 
     return on_stats
-
-
-def _log_to_stderr(level: str, colors: bool) -> None:
-    """Made once the live table stands: it redirects stderr, so that log lines scroll above it."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S"),
-            structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, pad_level=False, sort_keys=False),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 def _standby(one: "ProcessorStats") -> str:

@@ -103,7 +103,11 @@ class Partitions:
         rows.store.close()
 
     def count(self) -> None:
-        """Takes the number of rows, for those who look on."""
+        """Takes the number of rows and what became of look-ups, for those who look on."""
+        for rows in self.rows.values():
+            self._counters.cache_hits += rows.hits
+            self._counters.cache_misses += rows.misses
+            rows.hits = rows.misses = 0
         self._counters.rows = sum(rows.count for rows in self.rows.values())
 
     def _distrust(self, rows: Rows[Any], high: int) -> None:
