@@ -63,9 +63,9 @@ def test_what_libraries_log_has_the_same_form(capsys: pytest.CaptureFixture[str]
 
 def test_text_names_its_context_too(capsys: pytest.CaptureFixture[str]) -> None:
     with on_stderr("orders", "info", "text"), bound_contextvars(processor="stock", epoch=3):
-        structlog.get_logger().info("said")
+        structlog.get_logger().info("said", place="a:0:1")
         structlog.get_logger().debug("not said")
-    assert capsys.readouterr().err.rstrip().endswith("said processor=stock epoch=3 context=orders")
+    assert capsys.readouterr().err.rstrip().endswith("said place=a:0:1 context=orders epoch=3 processor=stock")
 
 
 def test_the_figures_of_a_processor_are_a_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
-from structlog.contextvars import merge_contextvars
+from structlog.contextvars import get_contextvars
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
@@ -43,13 +43,14 @@ def on_stderr(context: str, level: str, form: str, colors: bool = False) -> Iter
 
 def _processors(context: str, form: str) -> list[Processor]:
     def with_context(_: object, __: str, event: EventDict) -> EventDict:
-        event.setdefault("context", context)
-        return event
+        """After the line's own values, always in the same order."""
+        known = {**get_contextvars(), "context": context}
+        return event | {name: known[name] for name in sorted(known.keys() - event.keys())}
 
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     if form == "text":
         stamp = structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S")
-    shared: list[Processor] = [merge_contextvars, with_context, structlog.processors.add_log_level, stamp]
+    shared: list[Processor] = [with_context, structlog.processors.add_log_level, stamp]
     return [*shared, structlog.processors.format_exc_info] if form == "json" else shared
 
 
