@@ -45,7 +45,9 @@ def _processors(context: str, form: str) -> list[Processor]:
     def with_context(_: object, __: str, event: EventDict) -> EventDict:
         """After the line's own values, always in the same order."""
         known = {**get_contextvars(), "context": context}
-        return event | {name: known[name] for name in sorted(known.keys() - event.keys())}
+        for name in sorted(known):
+            event.setdefault(name, known[name])
+        return event
 
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     if form == "text":
