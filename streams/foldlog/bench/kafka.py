@@ -82,16 +82,18 @@ def _taken(messages: Sequence[Message], left: dict[int, int]) -> Iterator[bytes]
 
 
 @contextmanager
-def loading(bootstrap: str, compression: str = "lz4") -> Iterator[Producer]:
+def loading(bootstrap: str, transactional_id: str | None = None) -> Iterator[Producer]:
     """A producer for large loads; at the end everything is delivered, else ClusterError."""
+    transaction = {"transactional.id": transactional_id, "transaction.timeout.ms": 600_000} if transactional_id else {}
     producer = Producer(
         {
+            **transaction,
             **client_config(bootstrap),
             "enable.idempotence": True,
             "linger.ms": 20,
             "batch.num.messages": 10_000,
             "batch.size": 1 << 20,
-            "compression.type": compression,
+            "compression.type": "lz4",
             "queue.buffering.max.messages": 2_000_000,
             "queue.buffering.max.kbytes": 1 << 20,
         }

@@ -1,24 +1,32 @@
 """foldlog as a measured system: `foldlog run` over a context made for one round."""
 
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from foldlog.bench.kafka import Kafka, loading
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+from foldlog.bench.kafka import STALL_S, Kafka, loading
+from foldlog.bench.latency import Watched
 from foldlog.bench.process import Launch
 from foldlog.bench.verify import Seen
 from foldlog.bench.workload import PARTITIONS, Deposit, Order, Withdraw, topology
 from foldlog.cluster import Cluster
 from foldlog.contracts.codec import Codec
 from foldlog.contracts.registry import Registry
-from foldlog.contracts.subjects import push
+from foldlog.contracts.subjects import names, push
 from foldlog.core import topics
+from foldlog.core.errors import ClusterError
 from foldlog.core.partitioning import partition_of
 from foldlog.core.topology import Topology
 from foldlog.kafka.admin import apply
+from foldlog.kafka.reading import latest, read
 
 MODULE = "foldlog.bench.measured"
 
@@ -77,6 +85,18 @@ class Own:
             for order in orders:
                 self.send(producer, order, 0)
 
+    @contextmanager
+    def held(self, orders: Iterable[Order]) -> Iterator[Callable[[], None]]:
+        """Sends commands that nobody sees before the function that this gives is called: in one open transaction."""
+        with loading(self.kafka.bootstrap, transactional_id=self.context) as producer:
+            producer.init_transactions(STALL_S)
+            producer.begin_transaction()
+            for order in orders:
+                self.send(producer, order, 0)
+            if producer.flush(STALL_S):
+                raise ClusterError(f"Kafka at {self.kafka.bootstrap} takes no commands")
+            yield lambda: producer.commit_transaction(STALL_S)
+
     def send(self, producer: Any, order: Order, sent: int) -> None:
         """Sends one command to the partition of its account."""
         id_, account, withdraw, amount = order
@@ -93,7 +113,28 @@ class Own:
         for value in self.kafka.values(self.events, PARTITIONS):
             event, meta = decode(value)
             kind = type(event).__name__
-            yield Seen(meta.event_id, event.account, meta.version, kind, event.amount, event.balance, meta.causation)
+            command = meta.causation if self.ids else ""
+            yield Seen(meta.event_id, event.account, meta.version, kind, event.amount, event.balance, command)
+
+    def balances(self) -> dict[str, int]:
+        """The view's rows."""
+        rows = latest(read(self.kafka.bootstrap, self.rows))
+        decode: Callable[[bytes], Any] = self.codec.decode
+        return {key: decode(entry.value or b"").balance for key, entry in rows.items()}
+
+    def watched(self) -> tuple[Watched, ...]:
+        """Its events, and the rows of its view, with the time at which the command behind each was sent."""
+        decode: Callable[[bytes], Any] = self.codec.decode
+        chosen = (self.events, self.rows) if self.view else (self.events,)
+        return tuple(Watched(topic, lambda value: int(decode(value).sent)) for topic in chosen)
+
+    def ready(self, instance: str) -> bool:
+        """True while every processor of a worker runs."""
+        return (self.home / "workers" / instance / "ready").exists()
+
+    def forget(self) -> None:
+        """Empties the disk of its workers."""
+        shutil.rmtree(self.home / "workers", ignore_errors=True)
 
     def launch(self, instance: str = "bench", *only: str) -> Launch:
         """How a worker of it is started; its state lies below `directory` and stays there."""
@@ -118,5 +159,11 @@ class Own:
         return topics.commands(self.context, "account")
 
     def close(self) -> None:
-        """Removes its topics, its groups and its schemas."""
+        """Removes its topics, its groups, its schemas and its disk."""
         self.kafka.remove(self.context)
+        with SchemaRegistryClient({"url": self.registry.url}) as client:
+            for subject in names(self.topology):
+                with suppress(SchemaRegistryError):  # what a registry keeps for good does no harm
+                    client.delete_subject(subject)
+                    client.delete_subject(subject, permanent=True)
+        shutil.rmtree(self.home, ignore_errors=True)

@@ -26,6 +26,7 @@ import fastavro
 import msgspec
 
 from foldlog.bench.kafka import Kafka, loading
+from foldlog.bench.latency import Watched
 from foldlog.bench.process import Launch
 from foldlog.bench.rounds import Round, Stage, wanted
 from foldlog.bench.throughput import Report, measure
@@ -53,7 +54,7 @@ class Peer(msgspec.Struct, frozen=True):
         there = Place(stage.kafka, self, stage.directory)
         try:
             there.load(orders(count, stage.accounts))
-            measured = measure(stage.kafka, there.launch(), there.events, count, report)
+            measured = measure(stage.kafka, [there.launch()], there.events, count, report)
             found = problems(there.seen(), wanted(count, stage.accounts))
         finally:
             there.close()
@@ -118,6 +119,14 @@ class Place:
         }
         (self.home / "data").mkdir(parents=True, exist_ok=True)
         return Launch(self.peer.name, self.peer.command, {**self.peer.env, **env}, self.home)
+
+    def watched(self) -> tuple[Watched, ...]:
+        """Its events, with the time at which the command behind each was sent."""
+        return (Watched(self.events, lambda value: int(decoded(value)["sent"])),)
+
+    def forget(self) -> None:
+        """Empties its disk."""
+        shutil.rmtree(self.home / "data", ignore_errors=True)
 
     def close(self) -> None:
         """Removes its topics, those that it made itself, its groups and its state."""

@@ -1,7 +1,8 @@
 """Throughput: a backlog of commands, from the first one processed to the last event that committed readers can see."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from foldlog.bench.kafka import Kafka
@@ -40,33 +41,51 @@ class Measured:
         return self.cpu_s * 100_000 / self.commands
 
 
-def measure(kafka: Kafka, launch: Launch, topic: str, commands: int, report: Report) -> Measured:
+def measure(
+    kafka: Kafka,
+    launches: Sequence[Launch],
+    topic: str,
+    commands: int,
+    report: Report,
+    *,
+    release: Callable[[Callable[[], None]], None] = lambda _: None,
+) -> Measured:
     """Starts a system before its backlog and watches the topic of its events until the end no longer moves.
 
-    Raises EngineError where it ends, does not begin in 120 s, or stands still for 60 s with events missing.
+    `release` makes the backlog visible once the processes run; it is given a function that raises where one has
+    ended. Raises EngineError where a process ends, none begins in 120 s, or for 60 s nothing moves with events
+    missing.
     """
     before = kafka.end(topic, PARTITIONS)
-    with started(launch) as running:
+    with ExitStack() as stack:
+        running = [stack.enter_context(started(launch)) for launch in launches]
+        release(lambda: _check(running))
         first = _first(running)
         last, cpu = _Watch(kafka, topic, running, before, report).until(commands)
-        return Measured(commands, last - first, cpu, running.rss)
+        return Measured(commands, last - first, cpu, sum(process.rss for process in running))
 
 
-def _first(running: Running) -> float:
-    deadline = time.monotonic() + START_S
-    while (first := running.first()) is None:
-        running.check()
+def _check(running: Sequence[Running]) -> None:
+    for process in running:
+        process.check()
+
+
+def _first(running: Sequence[Running]) -> float:
+    deadline, name = time.monotonic() + START_S, running[0].launch.name
+    while (first := running[0].first()) is None:
         if time.monotonic() > deadline:
-            raise EngineError(f"{running.launch.name} got no record in {START_S:.0f} s; see {running.launch.log}")
+            raise EngineError(f"{name} got no record in {START_S:.0f} s; see {running[0].launch.log}")
+        _check(running)
         time.sleep(SELDOM_S)
-    running.cpu()  # the processes that were there at the start count from here
+    for process in running:
+        process.cpu()  # those that have no stamp yet count from here
     return first
 
 
 class _Watch:
     """The stable end of a topic as it moves."""
 
-    def __init__(self, kafka: Kafka, topic: str, running: Running, before: int, report: Report) -> None:
+    def __init__(self, kafka: Kafka, topic: str, running: Sequence[Running], before: int, report: Report) -> None:
         self._kafka, self._topic, self._running, self._before = kafka, topic, running, before
         self._report = report
 
@@ -77,11 +96,11 @@ class _Watch:
             end = self._kafka.end(self._topic, PARTITIONS) - self._before
             now = time.time()
             if end != passed:
-                passed, moved, cpu = end, now, self._running.cpu()
+                passed, moved, cpu = end, now, sum(process.cpu() for process in self._running)
                 self._report(min(end, wanted), wanted)
             elif passed >= wanted and now - moved > SETTLE_S:
                 return moved, cpu
             elif now - moved > STALL_S:
-                raise EngineError(f"{self._running.launch.name} stands still at {passed:,} of {wanted:,} events")
-            self._running.check()
+                raise EngineError(f"{self._running[0].launch.name} stands still at {passed:,} of {wanted:,} events")
+            _check(self._running)
             time.sleep(OFTEN_S if passed > CLOSE * wanted else SELDOM_S)

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,11 +16,11 @@ from foldlog.cli.arguments import Json, examples
 from foldlog.core.errors import ConfigError, EngineError
 
 if TYPE_CHECKING:
-    from foldlog.bench.peers import Peer
-    from foldlog.bench.rounds import Round, Stage
+    from foldlog.bench.rounds import Stage
 
 RESULT = Path("build/bench.json")
 _SETTING = re.compile(r"([A-Za-z_]+)=(.*)")
+_SIZES = re.compile(r"[1-9]\d*(,[1-9]\d*)*")
 
 
 def register(app: typer.Typer) -> None:
@@ -28,7 +28,9 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog=examples(
             "foldlog bench",
-            "foldlog bench --commands 200000 --rounds 3 --set batch_records=5000",
+            "foldlog bench --part throughput --commands 200000 --rounds 3 --set batch_records=5000",
+            "foldlog bench --peers build/peers --plot build/bench.png",
+            "foldlog bench --part features --scale 10000,1000000",
             "foldlog bench --json | jq .systems.foldlog.rate",
         )
     )(bench)
@@ -36,36 +38,46 @@ def register(app: typer.Typer) -> None:
 
 def bench(
     *,
-    commands: Annotated[int, typer.Option("--commands", min=100, metavar="N", help="Commands in a round.")] = 1_000_000,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, metavar="N", help="Rounds of each system.")] = 5,
-    accounts: Annotated[int, typer.Option("--accounts", min=1, metavar="N", help="Accounts they go to.")] = 10_000,
+    part: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PART",
+            help="Only throughput, processes, latency, restore, view or features; may be repeated. "
+            "Default: all but features.",
+        ),
+    ] = None,
+    commands: Annotated[int, typer.Option(min=100, metavar="N", help="Commands in a round.")] = 1_000_000,
+    rounds: Annotated[int, typer.Option(min=1, metavar="N", help="Rounds of each system.")] = 5,
+    accounts: Annotated[int, typer.Option(min=1, metavar="N", help="Accounts they go to.")] = 10_000,
+    keys: Annotated[int, typer.Option(min=1, metavar="N", help="Accounts to restore.")] = 1_000_000,
+    scale: Annotated[str, typer.Option(metavar="N,N…", help="Also measure with so many accounts filled first.")] = "",
+    peers: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also measure the systems that DIR/peers.json names.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A setting of foldlog's worker; may be repeated."),
     ] = None,
-    peers: Annotated[
-        Path | None, typer.Option("--peers", metavar="DIR", help="Also measure the systems that DIR/peers.json names.")
-    ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the figures to this PNG.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure foldlog on this machine: bank accounts, one event a command, every event verified.
 
     A round fills a topic with commands, starts a worker before that backlog and takes the time from the first command
-    processed to the last event that committed readers see. The figures go to build/bench.json; exit 1 where a result
-    is not what plain arithmetic says.
+    processed to the last event that committed readers see. Systems take turns. The figures go to build/bench.json;
+    exit 1 where a result is not what plain arithmetic says.
     """
+    from foldlog.bench import suite
     from foldlog.bench.peers import found_in
     from foldlog.cli.demo.interrupts import Interrupts
 
+    chosen = suite.Plan(_parts(part or []), rounds, keys, _sizes(scale), found_in(peers) if peers else [])
     environment = _environment(settings or [])
-    others = found_in(peers) if peers else []
-    with (
-        Interrupts().heard(),
-        loading.connect() as connection,
-        _stage(connection, commands, accounts, environment) as stage,
-    ):
-        found = _measure(stage, rounds, others)
-    _write(found)
+    _write(None)
+    with Interrupts().heard(), _stage(commands, accounts, environment) as stage:
+        found = suite.run(stage, chosen, output.bar, output.note)
+    _write(json.dumps(found, indent=2) + "\n")
+    _draw(found, plot)
     if as_json:
         output.write_json(found)
     else:
@@ -73,87 +85,108 @@ def bench(
     _conclude(found)
 
 
-def _environment(settings: list[str]) -> dict[str, str]:
-    matches = [_SETTING.fullmatch(each) for each in settings]
-    for given, match in zip(settings, matches, strict=True):
+def _parts(chosen: Sequence[str]) -> frozenset[str]:
+    from foldlog.bench.suite import PARTS, USUAL
+
+    for name in chosen:
+        if name not in PARTS:
+            raise ConfigError(f"--part {name}: there are {', '.join(PARTS)}")
+    return frozenset(chosen) or USUAL
+
+
+def _sizes(scale: str) -> list[int]:
+    if scale and not _SIZES.fullmatch(scale):
+        raise ConfigError(f"--scale {scale}: write numbers of accounts, for example --scale 10000,1000000")
+    return [int(size) for size in scale.split(",") if size]
+
+
+def _environment(settings: Sequence[str]) -> dict[str, str]:
+    """Settings as the variables of a worker."""
+    found = {}
+    for given in settings:
+        match = _SETTING.fullmatch(given)
         if match is None:
             raise ConfigError(f"--set {given}: write NAME=VALUE, for example --set batch_records=5000")
-    return {f"FOLDLOG_{match[1].upper().removeprefix('FOLDLOG_')}": match[2] for match in matches if match}
-
-
-@contextmanager
-def _stage(connection: loading.Connection, commands: int, accounts: int, settings: dict[str, str]) -> Iterator["Stage"]:
-    """The stage of a run, with a directory and topics that go when it ends; a failed run's logs stay."""
-    from foldlog.bench.kafka import Kafka
-    from foldlog.bench.rounds import Stage
-
-    kafka = Kafka(connection.bootstrap)
-    directory = Path(tempfile.mkdtemp(prefix="foldlog-bench-"))
-    try:
-        yield Stage(kafka, connection.cluster, connection.registry, directory, commands, accounts, settings)
-    except EngineError:
-        raise
-    except BaseException:
-        shutil.rmtree(directory, ignore_errors=True)
-        raise
-    else:
-        shutil.rmtree(directory, ignore_errors=True)
-    finally:
-        kafka.remove(kafka.run)
-
-
-def _measure(stage: "Stage", rounds: int, others: "list[Peer]") -> dict[str, Any]:
-    from foldlog.bench import figures
-    from foldlog.bench.rounds import Foldlog
-
-    machine = figures.machine(stage.cluster.kind)
-    done = list(_alternated(stage, [Foldlog(), *others], rounds))
-    found = {"machine": machine, **figures.throughput(done)}
-    found["verified"] = not found["problems"]
+        found[f"FOLDLOG_{match[1].upper().removeprefix('FOLDLOG_')}"] = match[2]
     return found
 
 
-def _alternated(stage: "Stage", systems: list[Any], rounds: int) -> Iterator["Round"]:
-    for number in range(1, rounds + 1):
-        for system in systems:
-            if number > (getattr(system, "rounds", None) or rounds):
-                continue
-            with output.bar(f"round {number}/{rounds}: {system.name}") as report:
-                done = system.round(stage, report)
-            measured, right = done.measured, "verified" if not done.problems else "WRONG"
-            output.note(
-                f"round {number}/{rounds}: {system.name}: {measured.rate:,.0f} commands/s, "
-                f"{measured.cpu_per_100k:.2f} CPU s per 100k, {measured.rss_mb:.0f} MB, {right}"
-            )
-            yield done
+@contextmanager
+def _stage(commands: int, accounts: int, settings: Mapping[str, str]) -> Iterator["Stage"]:
+    """The stage of a run; its topics go when it ends, and so does its directory, but for the logs of a failed run."""
+    from foldlog.bench.kafka import Kafka
+    from foldlog.bench.rounds import Stage
+
+    directory, failed = Path(tempfile.mkdtemp(prefix="foldlog-bench-")), False
+    with loading.connect() as connection:
+        kafka = Kafka(connection.bootstrap)
+        try:
+            yield Stage(kafka, connection.cluster, connection.registry, directory, commands, accounts, settings)
+        except EngineError:
+            failed = True
+            raise
+        finally:
+            kafka.remove(kafka.run)
+            if not failed:
+                shutil.rmtree(directory, ignore_errors=True)
 
 
-def show(found: dict[str, Any]) -> None:
-    """The figures as a table."""
-    header = ("system", "commands/s", "CPU s/100k", "MB", "rounds", "verified")
-    rows = [
-        (
-            name,
-            f"{system['rate']:,}",
-            f"{system['cpu_s_per_100k']:.2f}",
-            f"{system['rss_mb']:,}",
-            f"{len(system['rounds'])}",
-            "yes" if system["verified"] else "NO",
+def show(found: Mapping[str, Any]) -> None:
+    """The figures as tables: systems first, then every single figure."""
+    if "systems" in found:
+        _table(
+            ("system", "commands/s", "CPU s/100k", "MB", "rounds", "verified"),
+            [(name, *_cells(system)) for name, system in found["systems"].items()],
         )
-        for name, system in found["systems"].items()
-    ]
-    output.write_table(header, rows, frozenset(header[1:5]))
+    if "features" in found:
+        _table(
+            ("variant", "µs", "more", "CPU µs", "more CPU"),
+            [(name, *(f"{value:.2f}" for value in price.values())) for name, price in found["features"].items()],
+        )
+    lines = [(name, f"{value:,.6g}") for name, value in _flat(found)]
+    if lines:
+        _table(("figure", "value"), lines)
 
 
-def _write(found: dict[str, Any]) -> None:
+def _cells(system: Mapping[str, Any]) -> tuple[str, ...]:
+    rate, cpu, memory = f"{system['rate']:,}", f"{system['cpu_s_per_100k']:.2f}", f"{system['rss_mb']:,}"
+    return rate, cpu, memory, f"{len(system['rounds'])}", "yes" if system["verified"] else "NO"
+
+
+def _flat(value: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, float]]:
+    """Every number of the result with its path, but for what the tables have and the machine's own."""
+    for name, inner in value.items():
+        if before or name not in {"systems", "features", "machine", "settings"}:
+            if isinstance(inner, Mapping):
+                yield from _flat(inner, f"{before}{name}.")
+            elif isinstance(inner, int | float) and not isinstance(inner, bool):
+                yield f"{before}{name}", inner
+
+
+def _table(header: tuple[str, ...], rows: Sequence[Sequence[str]]) -> None:
+    output.write_table(header, rows, frozenset(header[1:]))
+    output.write("\n")
+
+
+def _write(text: str | None) -> None:
+    """The result, or its removal: what an earlier run found must not pass for this one's."""
     try:
         RESULT.parent.mkdir(parents=True, exist_ok=True)
-        RESULT.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+        RESULT.unlink(missing_ok=True)
+        if text is not None:
+            RESULT.write_text(text, "utf-8")
     except OSError as error:
         raise ConfigError(f"{RESULT} cannot be written: {error.strerror}") from error
 
 
-def _conclude(found: dict[str, Any]) -> None:
+def _draw(found: Mapping[str, Any], file: Path | None) -> None:
+    if file is not None:
+        from foldlog.bench.plot import plot
+
+        plot(found, file)
+
+
+def _conclude(found: Mapping[str, Any]) -> None:
     if found["verified"]:
         output.note(f"every result is verified; the figures are in {RESULT}")
         return

@@ -161,7 +161,8 @@ public class AccountStreams {
             ended.countDown();
             return StreamThreadExceptionResponse.SHUTDOWN_CLIENT;
         });
-        Runtime.getRuntime().addShutdownHook(new Thread(() -> streams.close(Duration.ofSeconds(15))));
+        var leaving = new KafkaStreams.CloseOptions().leaveGroup(true).timeout(Duration.ofSeconds(15));
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> streams.close(leaving)));
         streams.start();
         ended.await();
         System.exit(1);

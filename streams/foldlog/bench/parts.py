@@ -1,0 +1,112 @@
+"""The parts of the bench beside throughput, each as figures."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from itertools import chain
+from typing import Any
+
+from foldlog.bench import latency
+from foldlog.bench.latency import Paced
+from foldlog.bench.peers import Peer, Place
+from foldlog.bench.recovery import Recovered, recover
+from foldlog.bench.rounds import Foldlog, Round, Stage
+from foldlog.bench.throughput import Measured, Report, measure
+from foldlog.bench.verify import problems
+from foldlog.bench.workload import openings, orders, reference
+
+STREAMS = "kafka_streams_eos_v2"
+
+# What can be had or left: each is measured beside plain foldlog, and the difference is its price.
+FEATURES = (
+    Foldlog(),
+    Foldlog("without command ids", ids=False),
+    Foldlog("replies", replies=True),
+    Foldlog("a view beside", view=True),
+    Foldlog("without compression", settings={"FOLDLOG_COMPRESSION": "none"}),
+)
+
+
+def latencies(stage: Stage, peers: Iterable[Peer], report: Report) -> dict[str, Any]:
+    """Latency in ms at 1,000 commands/s: of foldlog's events, of its view's rows, and of each exactly-once peer."""
+    with closing(stage.own(Foldlog(view=True))) as own:
+        events, rows = latency.measure(stage.kafka, Paced(own.launch(), own.send, own.watched()), report)
+    found: dict[str, Any] = {"latency_ms": events, "latency_view_ms": rows, "latency_peers_ms": {}}
+    for peer in peers:
+        with closing(Place(stage.kafka, peer, stage.directory)) as there:
+            paced = Paced(there.launch(), there.send, there.watched())
+            [found["latency_peers_ms"][peer.name]] = latency.measure(stage.kafka, paced, report)
+    return found
+
+
+def recoveries(stage: Stage, peers: Iterable[Peer], keys: int, report: Report) -> dict[str, Any]:
+    """Seconds to restore so many accounts, and to start with them on disk."""
+    own = recover(stage.kafka, stage.own, keys, report)
+    found = {"restore_keys": keys, "restore_s": round(own.restore_s, 3), "warm_restart_s": round(own.warm_s, 3)}
+    details = {"foldlog": _starts(own)}
+    for peer in peers:
+        if peer.name == STREAMS:
+            theirs = recover(stage.kafka, lambda peer=peer: Place(stage.kafka, peer, stage.directory), keys, report)  # type: ignore[misc]
+            found |= {
+                "restore_kafka_streams_s": round(theirs.restore_s, 3),
+                "warm_restart_kafka_streams_s": round(theirs.warm_s, 3),
+            }
+            details[peer.name] = _starts(theirs)
+    return found | {"starts": details}
+
+
+def _starts(found: Recovered) -> dict[str, float]:
+    return {
+        "blank_s": round(found.blank_s, 3),
+        "empty_disk_s": round(found.empty_disk_s, 3),
+        "warm_s": round(found.warm_s, 3),
+    }
+
+
+def view(stage: Stage, report: Report) -> dict[str, Any]:
+    """An events → view fold: its rate in events/s, the rows against the reference."""
+    with closing(stage.own(Foldlog(view=True))) as own:
+        own.load(orders(stage.commands, stage.accounts))
+        measure(stage.kafka, [own.launch("bench", "account")], own.events, stage.commands, report)
+        # Rows are coalesced, so their number says nothing: the fold is over when they no longer change.
+        folded = measure(stage.kafka, [own.launch("bench", "balances")], own.rows, 1, report)
+        expected = reference(orders(stage.commands, stage.accounts)).accounts
+        rows = own.balances()
+    right = rows == {account: balance for account, (_, balance, _) in expected.items()}
+    measured = Measured(stage.commands, folded.seconds, folded.cpu_s, folded.rss_mb)
+    figures = {"rate": round(measured.rate), "cpu_s_per_100k": round(measured.cpu_per_100k, 3), "verified": right}
+    return {"view": figures, "problems": [] if right else ["view: its rows are not the accounts' balances"]}
+
+
+def scale(stage: Stage, sizes: Sequence[int], report: Report) -> dict[str, Any]:
+    """Throughput and memory over contexts of so many accounts, each of which has an event before it is measured."""
+    found, wrong = {}, list[str]()
+    for accounts in sizes:
+        with closing(stage.own()) as own:
+            own.load(openings(accounts))
+            measure(stage.kafka, [own.launch()], own.events, accounts, report)
+            own.load(orders(stage.commands, accounts))
+            measured = measure(stage.kafka, [own.launch()], own.events, stage.commands, report)
+            expected = reference(chain(openings(accounts), orders(stage.commands, accounts)))
+            wrong += [f"{accounts:,} accounts: {line}" for line in problems(own.seen(), expected)]
+        found[str(accounts)] = {"rate": round(measured.rate), "rss_mb": round(measured.rss_mb)}
+    return {"scale": found, "problems": wrong}
+
+
+def faults(rounds: Iterable[Round]) -> list[str]:
+    """What is wrong in each round, with the system's name before it."""
+    return [f"{each.system}: {line}" for each in rounds for line in each.problems]
+
+
+def prices(rounds: Sequence[Round], median: Callable[[Iterable[float]], float]) -> dict[str, Any]:
+    """What each feature costs in µs a command, of time and of CPU: medians beside plain foldlog's."""
+    by_name: dict[str, list[Measured]] = {}
+    for each in rounds:
+        by_name.setdefault(each.system, []).append(each.measured)
+    time_ = {name: median([1e6 / one.rate for one in found]) for name, found in by_name.items()}
+    cpu = {name: median([10 * one.cpu_per_100k for one in found]) for name, found in by_name.items()}
+    prices_ = {
+        name: {"us": round(time_[name], 2), "us_more": round(time_[name] - time_["foldlog"], 2)}
+        | {"cpu_us": round(cpu[name], 2), "cpu_us_more": round(cpu[name] - cpu["foldlog"], 2)}
+        for name in by_name
+    }
+    return {"features": prices_, "problems": faults(rounds)}

@@ -1,0 +1,104 @@
+"""Recovery: how long after the start of a process a waiting command has its event, with much state, little, or none.
+
+`restore` is what the state adds to a start from an empty disk: (state in Kafka, nothing on disk) minus (no state at
+all). The same subtraction for every system takes the start of interpreters and virtual machines out of it, and needs
+nobody's own word. `warm` is the whole start with the disk intact.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from statistics import median
+from typing import Protocol
+
+from foldlog.bench.kafka import Kafka, reading
+from foldlog.bench.process import Launch, started
+from foldlog.bench.throughput import Report, measure
+from foldlog.bench.workload import PARTITIONS, Order, name_of, openings
+from foldlog.core.errors import EngineError
+from foldlog.core.partitioning import partition_of
+from foldlog.kafka.reading import is_record
+
+KEYS = 1_000_000
+STARTS = 3  # of each kind; their median counts
+PATIENCE_S = 180.0
+
+
+class Subject(Protocol):
+    """A system with topics of its own that can be filled, stopped and started again."""
+
+    @property
+    def events(self) -> str:
+        """The topic of its events."""
+
+    def load(self, sent: Iterable[Order]) -> None:
+        """Sends commands."""
+
+    def launch(self) -> Launch:
+        """How it is started; its disk stays between two starts."""
+
+    def forget(self) -> None:
+        """Empties its disk."""
+
+    def close(self) -> None:
+        """Removes what it left in Kafka."""
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """Median seconds from the start of the process until every partition serves: without state, from an empty disk, and
+    with the disk intact; `keys` is the number of accounts."""
+
+    keys: int
+    blank_s: float
+    empty_disk_s: float
+    warm_s: float
+
+    @property
+    def restore_s(self) -> float:
+        """What the state adds to a start from an empty disk."""
+        return max(0.0, self.empty_disk_s - self.blank_s)
+
+
+def recover(kafka: Kafka, new: Callable[[], Subject], keys: int, report: Report) -> Recovered:
+    """Fills one system and restarts it, beside one with four accounts; `new` gives a system that never ran."""
+    with closing(new()) as small:
+        serving(kafka, small)  # makes whatever topics a system makes for itself
+        blank = median(_from_nothing(kafka, small) for _ in range(STARTS))
+    with closing(new()) as full:
+        full.load(openings(keys))
+        measure(kafka, [full.launch()], full.events, keys, report)
+        warm = median(serving(kafka, full) for _ in range(STARTS))
+        return Recovered(keys, blank, median(_from_nothing(kafka, full) for _ in range(STARTS)), warm)
+
+
+def _from_nothing(kafka: Kafka, subject: Subject) -> float:
+    subject.forget()
+    return serving(kafka, subject)
+
+
+def serving(kafka: Kafka, subject: Subject) -> float:
+    """Seconds from a start until a command that waited in each partition has its event, seen by a committed reader."""
+    subject.load(_one_each())
+    with closing(reading(kafka.bootstrap, subject.events, PARTITIONS)) as consumer:
+        began, waiting = time.monotonic(), set(range(PARTITIONS))
+        with started(subject.launch()) as running:
+            while waiting:
+                message = consumer.poll(0.05)
+                if message is not None and is_record(message):
+                    waiting.discard(message.partition() or 0)
+                running.check()
+                if time.monotonic() - began > PATIENCE_S:
+                    raise EngineError(f"{running.launch.name} does not serve after {PATIENCE_S:.0f} s")
+            return time.monotonic() - began
+
+
+def _one_each() -> list[Order]:
+    """A deposit to one account of each partition."""
+    accounts: dict[int, Order] = {}
+    for number in range(10_000):
+        name = name_of(number)
+        home = partition_of(name.encode(), PARTITIONS)
+        accounts.setdefault(home, Order(f"waiting-{time.time_ns()}-{home}", name, False, 1))
+    return list(accounts.values())
