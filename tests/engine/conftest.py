@@ -51,8 +51,8 @@ def start(own_bank: Bank, tmp_path: Path) -> Iterator[Start]:
     """Starts workers of the test's own bank; they end with the test, however it ends."""
     started: list[Worker] = []
 
-    def start(*only: str, instance: str = "w", **env: str) -> Worker:
-        worker = Worker(own_bank, tmp_path, instance, *only, **env)
+    def start(*only: str, instance: str = "w", options: tuple[str, ...] = (), **env: str) -> Worker:
+        worker = Worker(own_bank, tmp_path, instance, *only, options=options, **env)
         started.append(worker)
         return worker
 

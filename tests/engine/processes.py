@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[2]
 class Worker:
     """A process of `foldlog run`."""
 
-    def __init__(self, bank: Bank, home: Path, instance: str, *only: str, **env: str) -> None:
+    def __init__(
+        self, bank: Bank, home: Path, instance: str, *only: str, options: tuple[str, ...] = (), **env: str
+    ) -> None:
         self.directory = home / "workers" / instance
         self._output = home / f"{instance}.out"
         home.mkdir(parents=True, exist_ok=True)
@@ -28,7 +30,7 @@ class Worker:
             **env,
         }
         names = [word for name in only for word in ("--only", name)]
-        command = [sys.executable, "-m", "foldlog.cli.main", "run", "tests.engine.bank", *names]
+        command = [sys.executable, "-m", "foldlog.cli.main", "run", "tests.engine.bank", *names, *options]
         self._from = self._output.stat().st_size if self._output.exists() else 0
         with self._output.open("ab") as output:
             self.process = subprocess.Popen(

@@ -1,8 +1,9 @@
 """`foldlog run`: a worker for a context."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import structlog
 import typer
@@ -13,6 +14,11 @@ from foldlog.core.errors import FoldlogError
 from foldlog.core.topics import topics
 from foldlog.core.topology import Topology
 
+if TYPE_CHECKING:
+    from foldlog.cluster import Cluster
+    from foldlog.engine.processes import Command
+    from foldlog.settings import Settings
+
 LogFormat = Literal["text", "json"]
 
 
@@ -22,6 +28,7 @@ def register(app: typer.Typer) -> None:
         epilog=examples(
             "foldlog run topologies.orders --apply",
             "foldlog run topologies.orders --only order --only stock",
+            "foldlog run topologies.orders --processes 4 --standbys 1",
             "FOLDLOG_INSTANCE=worker-1 foldlog run topologies.orders",
             "FOLDLOG_HTTP=127.0.0.1:9180 foldlog run topologies.orders --log-format json",
         )
@@ -33,10 +40,19 @@ def run(
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="NAME", help="Only this processor; may be repeated.")
     ] = None,
+    *,
     apply: Annotated[bool, typer.Option("--apply", help="First apply topics and push schemas.")] = False,
     log_format: Annotated[
         LogFormat | None, typer.Option(help="How log lines are written; else as FOLDLOG_LOG_FORMAT says: text.")
     ] = None,
+    processes: Annotated[int, typer.Option(min=1, max=256, metavar="N", help="So many worker processes.")] = 1,
+    standbys: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=100, metavar="N", help="Keep warm what would be ours if N others went away: FOLDLOG_STANDBYS."
+        ),
+    ] = None,
+    reports: Annotated[int, typer.Option(hidden=True)] = -1,
 ) -> None:
     """Run a worker until it is stopped. Start as many as you like: they share the partitions.
 
@@ -46,16 +62,51 @@ def run(
     context = loading.topology(topology)
     names = frozenset(context.processor(name).name for name in only or ())
     with loading.connect() as connection:
-        form = log_format or connection.settings.log_format
+        given = {"log_format": log_format, "standbys": standbys}
+        settings = connection.settings.model_copy(update={k: v for k, v in given.items() if v is not None})
         if apply:
-            _apply(context, connection, form)
-        _require(context, connection, topology)
+            _apply(context, connection, settings.log_format)
+        if reports < 0:  # else the parent has looked
+            _require(context, connection, topology)
 
+    if processes > 1:
+        _run_several(context, _command(topology, names, settings), processes, settings)
+    else:
+        _run_one(context, connection.cluster, names, settings, reports)
+
+
+def _run_one(context: Topology, cluster: "Cluster", names: frozenset[str], settings: "Settings", reports: int) -> None:
     from foldlog.cli.live import shown
     from foldlog.engine import worker
+    from foldlog.engine.reports import reporting
 
-    with shown(context.name, connection.settings.log_level, form) as on_stats, _errors(form):
-        worker.run(context, connection.cluster, connection.settings, only=names, on_stats=on_stats)
+    form = settings.log_format
+    with shown(context.name, settings.log_level, form) as on_stats, _errors(form):
+        show = reporting(reports) if reports >= 0 else on_stats
+        worker.run(context, cluster, settings, only=names, on_stats=show)
+
+
+def _run_several(context: Topology, command: "Command", count: int, settings: "Settings") -> None:
+    from foldlog.cli.live import shown
+    from foldlog.engine import processes
+
+    form = settings.log_format
+    with shown(context.name, settings.log_level, form) as on_stats, _errors(form):
+        processes.run(command, count, settings, on_stats, _say)
+
+
+def _command(topology: str, names: frozenset[str], settings: "Settings") -> "Command":
+    """The command line of one of several processes, given where it reports."""
+    chosen = [word for name in sorted(names) for word in ("--only", name)]
+    line = [sys.executable, "-m", "foldlog.cli.main", "run", topology, *chosen]
+    line += ["--log-format", settings.log_format, "--standbys", str(settings.standbys)]
+    return lambda descriptor: [*line, "--reports", str(descriptor)]
+
+
+def _say(name: str, line: str) -> None:
+    """A line of one of several processes, above the live table where there is one; a line of JSON says itself whose."""
+    told = line if line.startswith("{") else f"[{name}] {line}"
+    sys.stderr.write(f"{output.readable(told)}\n")
 
 
 @contextmanager
