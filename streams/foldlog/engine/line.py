@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from structlog.contextvars import bind_contextvars
 
@@ -12,6 +13,9 @@ from foldlog.engine.kind import Kind
 from foldlog.engine.processor import Processor
 from foldlog.engine.shadows import Shadows
 from foldlog.engine.stats import ProcessorStats
+
+if TYPE_CHECKING:
+    from foldlog.engine.tracing import Traces
 
 
 class Line:
@@ -24,6 +28,7 @@ class Line:
         self.executor = ThreadPoolExecutor(1, f"process-{kind.name}", lambda: bind_contextvars(processor=kind.name))
         self.thread: threading.Thread | None = None
         self.rate = 0.0
+        self.traces: Traces | None = None
         self.shadows: Shadows | None = None  # of the partitions that others own
 
     def poll(self) -> None:
@@ -47,6 +52,8 @@ class Line:
             self.processor.take(batch)
         finally:
             took, counters.since = time.monotonic() - counters.since, 0.0
+            if self.traces is not None:
+                self.traces.end(committed=counters.records > before)
         if counters.records > before:  # committed
             counters.oldest, counters.committed = _time(batch.messages[-1]), time.time()
             counters.batch_records.observe(len(batch.messages))

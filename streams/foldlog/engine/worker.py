@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import faust
 import structlog
@@ -19,34 +19,29 @@ from faust.app.base import BootStrategy
 from foldlog.cluster import Cluster
 from foldlog.contracts.codec import Codec
 from foldlog.contracts.registry import Registry
-from foldlog.core.decider import Decider
-from foldlog.core.errors import EngineError
-from foldlog.core.reactor import Reactor
-from foldlog.core.saga import Saga
+from foldlog.core.errors import ConfigError, EngineError
 from foldlog.core.topology import Processor as Declared
 from foldlog.core.topology import Topology
-from foldlog.core.view import View
 from foldlog.engine import clients, observing
-from foldlog.engine.coordinating import Coordinating
-from foldlog.engine.deciding import Deciding
 from foldlog.engine.feed import Feed
 from foldlog.engine.housekeeping import Housekeeping
 from foldlog.engine.identity import Identity
 from foldlog.engine.kind import Folding, Kind
+from foldlog.engine.kinds import kind_of
 from foldlog.engine.line import Line
 from foldlog.engine.metered import Metered
 from foldlog.engine.partitions import Partitions
 from foldlog.engine.processor import Parts, Processor
-from foldlog.engine.reacting import Reacting
 from foldlog.engine.restoring import Group, LogReader, topic_ids
-from foldlog.engine.senders import sender
 from foldlog.engine.serving import serving
 from foldlog.engine.shadows import Shadows, WarmPartitions
 from foldlog.engine.standby import Standbys
 from foldlog.engine.stats import Counters, ProcessorStats
-from foldlog.engine.viewing import Viewing
 from foldlog.engine.work import text_of
 from foldlog.settings import Settings
+
+if TYPE_CHECKING:
+    from foldlog.engine.tracing import Tracing
 
 log = structlog.get_logger()
 
@@ -83,6 +78,7 @@ class Worker:
         self._lines: list[Line] = []
         self._standbys = Standbys(self._admin, cluster.bootstrap, settings, self._identity.instance)
         self._app = _App(f"foldlog-{topology.name}", broker="kafka://unused", store="memory://", autodiscover=False)
+        self._tracing = _tracing(settings.otlp, topology.name, self._identity.instance)
         for declared in chosen:
             self._add(declared)
 
@@ -95,6 +91,8 @@ class Worker:
         routes = observing.routes(self._topology.name, self._lines, housekeeping, self._settings.ready_lag)
         with serving(self._settings.http, routes):
             await self._work(loop, housekeeping)
+        if self._tracing is not None:
+            self._tracing.close()
         if self._failure is not None:
             raise self._failure
 
@@ -115,7 +113,7 @@ class Worker:
 
     def _add(self, declared: Declared) -> None:
         context, settings, cluster = self._topology.name, self._settings, self._cluster
-        kind = _kind(self._topology, declared, self._codec, settings)
+        kind = kind_of(self._topology, declared, self._codec, settings)
         group, instance = f"{context}.{kind.name}", self._identity.instance
         transactional_id = f"{group}.{instance}"
         channel = self._app.channel(maxsize=16)
@@ -141,6 +139,7 @@ class Worker:
         )
         line = Line(Processor(parts, counters), kind, feed)
         line.shadows = shadows
+        line.traces = self._tracing.trace(kind) if self._tracing is not None else None
         self._lines.append(line)
         self._app.agent(channel, name=group)(self._agent(line))
 
@@ -151,7 +150,7 @@ class Worker:
         """Warm copies of what others own of a processor: they fold in a thread of their own, so with a codec too."""
         codec = Codec(self._topology, Registry(self._cluster.registry))
         codec.prepare()
-        kind = _kind(self._topology, declared, codec, self._settings)
+        kind = kind_of(self._topology, declared, codec, self._settings)
         if not isinstance(kind, Folding):
             return None
         return self._standbys.shadow(group, kind, Partitions(kind, self._state(group), _SHADOW_CACHE, Counters()))
@@ -239,16 +238,15 @@ def run(
         loop.close()
 
 
-def _kind(topology: Topology, declared: Declared, codec: Codec, settings: Settings) -> Kind:
-    match declared:
-        case Decider():
-            return Deciding(topology, declared, codec)
-        case View():
-            return Viewing(topology, declared, codec)
-        case Saga():
-            return Coordinating(topology, declared, codec)
-        case Reactor():
-            return Reacting(topology, declared, codec, sender(settings.notify))
+def _tracing(url: str | None, context: str, instance: str) -> "Tracing | None":
+    if url is None:
+        return None
+    try:
+        from foldlog.engine.tracing import Tracing, exporting
+
+        return Tracing(context, instance, exporting(url))
+    except ImportError as error:
+        raise ConfigError(f"FOLDLOG_OTLP needs the extra `trace` (pip install 'foldlog[trace]'): {error}") from error
 
 
 def _partitions(

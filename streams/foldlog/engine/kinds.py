@@ -1,0 +1,28 @@
+"""From what a context declares to how the engine runs it."""
+
+from foldlog.contracts.codec import Codec
+from foldlog.core.decider import Decider
+from foldlog.core.reactor import Reactor
+from foldlog.core.saga import Saga
+from foldlog.core.topology import Processor, Topology
+from foldlog.core.view import View
+from foldlog.engine.coordinating import Coordinating
+from foldlog.engine.deciding import Deciding
+from foldlog.engine.kind import Kind
+from foldlog.engine.reacting import Reacting
+from foldlog.engine.senders import sender
+from foldlog.engine.viewing import Viewing
+from foldlog.settings import Settings
+
+
+def kind_of(topology: Topology, declared: Processor, codec: Codec, settings: Settings) -> Kind:
+    """The kind that runs a declared processor."""
+    match declared:
+        case Decider():
+            return Deciding(topology, declared, codec)
+        case View():
+            return Viewing(topology, declared, codec)
+        case Saga():
+            return Coordinating(topology, declared, codec)
+        case Reactor():
+            return Reacting(topology, declared, codec, sender(settings.notify))
