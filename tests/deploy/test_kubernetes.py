@@ -8,6 +8,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from foldlog.engine.observing import routes
 from foldlog.settings import Settings
 from tests.deploy.manifests import (
     KUBERNETES,
@@ -130,13 +131,23 @@ def test_a_worker_keeps_its_state_on_its_own_claim() -> None:
     assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
 
 
-def test_probes_run_what_the_image_has() -> None:
-    copied = next(argument.split() for name, argument in dockerfile() if name == "COPY" and "/container/" in argument)
+def test_probes_ask_where_the_worker_serves() -> None:
     (worker,) = PODS["foldlog-worker"]["containers"]
+    settings = dict(line.split("=", 1) for line in (BASE / "settings.env").read_text(encoding="utf-8").splitlines())
+    host, _, port = settings["FOLDLOG_HTTP"].rpartition(":")
+    assert host == "0.0.0.0"
+    assert worker["ports"] == [{"name": "http", "containerPort": int(port)}]
+    assert ("EXPOSE", port) in dockerfile()
+    answered = routes("orders", [], lambda: 0.0, 0)
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        program, file = worker[probe]["exec"]["command"]
-        assert f"deploy/container/{program}" in copied
-        assert file == ("ready" if probe == "readinessProbe" else "alive")
+        path = "/readyz" if probe == "readinessProbe" else "/healthz"
+        assert worker[probe]["httpGet"] == {"path": path, "port": "http"}
+        assert path in answered
+    (port_of_service,) = of_kind("Service")["spec"]["ports"]
+    assert port_of_service == {"name": "http", "port": int(port), "targetPort": "http"}
+    annotations = of_kind("StatefulSet")["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["prometheus.io/port"] == port
+    assert annotations["prometheus.io/path"] in answered
 
 
 def test_selectors_find_the_workers() -> None:

@@ -1,20 +1,22 @@
 """What a worker answers about itself, by path."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from foldlog.engine import health
-from foldlog.engine.housekeeping import Housekeeping
 from foldlog.engine.line import Line
 from foldlog.engine.serving import Answer, Routes, as_json
 
 
-def routes(context: str, lines: Sequence[Line], housekeeping: Housekeeping, most_lag: int) -> Routes:
-    """`/metrics` in the format that the client asks for; `/healthz` and `/readyz`: 200, or 503 and what is missing."""
+def routes(context: str, lines: Sequence[Line], turned: Callable[[], float], most_lag: int) -> Routes:
+    """`/metrics` in the format that the client asks for; `/healthz` and `/readyz`: 200, or 503 and what is missing.
+
+    `turned` tells when the event loop last turned, by the monotonic clock.
+    """
 
     def healthz(_: Any) -> Answer:
-        found = health.stuck([line.stats() for line in lines], time.monotonic() - housekeeping.turned)
+        found = health.stuck([line.stats() for line in lines], time.monotonic() - turned())
         return as_json(503 if found else 200, {"live": not found, "missing": found})
 
     def readyz(_: Any) -> Answer:

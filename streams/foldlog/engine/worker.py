@@ -88,7 +88,9 @@ class Worker:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
         housekeeping = Housekeeping(self._lines, self._admin, self._identity.directory, on_stats)
-        routes = observing.routes(self._topology.name, self._lines, housekeeping, self._settings.ready_lag)
+        routes = observing.routes(
+            self._topology.name, self._lines, lambda: housekeeping.turned, self._settings.ready_lag
+        )
         with serving(self._settings.http, routes):
             await self._work(loop, housekeeping)
         if self._tracing is not None:
