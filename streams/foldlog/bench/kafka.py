@@ -46,8 +46,9 @@ class Kafka:
 
     def remove(self, name: str) -> None:
         """Deletes every topic and group whose name has this in it; what is in use or gone already is let be."""
-        groups = self._admin.list_consumer_groups(request_timeout=METADATA_S).result().valid
-        topics = [topic for topic in self._admin.list_topics(timeout=METADATA_S).topics if name in topic]
+        with reaching(self.bootstrap):
+            groups = self._admin.list_consumer_groups(request_timeout=METADATA_S).result().valid
+            topics = [topic for topic in self._admin.list_topics(timeout=METADATA_S).topics if name in topic]
         stale = [group.group_id for group in groups if name in group.group_id]
         answers = [*self._admin.delete_topics(topics).values()] if topics else []
         answers += self._admin.delete_consumer_groups(stale).values() if stale else []

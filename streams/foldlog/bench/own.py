@@ -159,11 +159,11 @@ class Own:
         return topics.commands(self.context, "account")
 
     def close(self) -> None:
-        """Removes its topics, its groups, its schemas and its disk."""
+        """Removes its topics, its groups, its schemas and the state of its workers; their log stays."""
         self.kafka.remove(self.context)
         with SchemaRegistryClient({"url": self.registry.url}) as client:
             for subject in names(self.topology):
                 with suppress(SchemaRegistryError):  # what a registry keeps for good does no harm
                     client.delete_subject(subject)
                     client.delete_subject(subject, permanent=True)
-        shutil.rmtree(self.home, ignore_errors=True)
+        self.forget()

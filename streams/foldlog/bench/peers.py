@@ -129,9 +129,9 @@ class Place:
         shutil.rmtree(self.home / "data", ignore_errors=True)
 
     def close(self) -> None:
-        """Removes its topics, those that it made itself, its groups and its state."""
+        """Removes its topics, those that it made itself, its groups and its state; its log stays."""
         self.kafka.remove(self.id)
-        shutil.rmtree(self.home, ignore_errors=True)
+        self.forget()
 
 
 @cache

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -10,6 +11,8 @@ from foldlog.bench import figures, parts
 from foldlog.bench.peers import Peer
 from foldlog.bench.rounds import Foldlog, Processes, Round, Stage, System
 from foldlog.bench.throughput import Report
+from foldlog.cluster import Cluster
+from foldlog.cluster.artifacts import pinned
 
 PARTS = ("throughput", "processes", "latency", "restore", "view", "features")
 USUAL = frozenset(PARTS[:-1])
@@ -36,12 +39,20 @@ def run(stage: Stage, plan: Plan, bar: Bar, note: Callable[[str], None]) -> dict
 
     `bar` makes the progress of one measurement from its title, `note` says a line when a round is done.
     """
-    found: dict[str, Any] = {"machine": figures.machine(stage.cluster.kind), "settings": dict(stage.settings)}
+    found: dict[str, Any] = {"machine": figures.machine(_kafka(stage.cluster)), "settings": dict(stage.settings)}
     problems: list[str] = []
     for part in _measured(stage, plan, bar, note):
         problems += part.pop("problems", [])
         found |= part
     return found | {"problems": problems, "verified": not problems}
+
+
+def _kafka(cluster: Cluster) -> str:
+    """What kind of broker it is; the version of one that is not ours is for its owner to say."""
+    if cluster.kind != "embedded":
+        return cluster.kind
+    broker = next(Path(each.path).stem for each in pinned() if each.name.startswith("kafka_"))
+    return f"{broker}, embedded"
 
 
 def _measured(stage: Stage, plan: Plan, bar: Bar, note: Callable[[str], None]) -> Iterator[dict[str, Any]]:

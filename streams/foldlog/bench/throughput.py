@@ -101,6 +101,7 @@ class _Watch:
             elif passed >= wanted and now - moved > SETTLE_S:
                 return moved, cpu
             elif now - moved > STALL_S:
-                raise EngineError(f"{self._running[0].launch.name} stands still at {passed:,} of {wanted:,} events")
+                one = self._running[0].launch
+                raise EngineError(f"{one.name} stands still at {passed:,} of {wanted:,} events; its log is {one.log}")
             _check(self._running)
             time.sleep(OFTEN_S if passed > CLOSE * wanted else SELDOM_S)
