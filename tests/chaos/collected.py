@@ -1,0 +1,111 @@
+"""What the checkers work on: plain values, read from the topics once everything is quiet."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+from foldlog.cluster import Cluster
+from foldlog.contracts.codec import Codec
+from foldlog.core import Meta, Record, Topology, topics
+from foldlog.core.contract import Process
+from foldlog.core.outcome import DeadLetter
+from foldlog.kafka import reading
+from tests.chaos.bank import Transfer
+from tests.chaos.history import Told
+
+Table = dict[str, bytes]
+
+
+class Event(NamedTuple):
+    """An event as a read_committed reader meets it, in the order of its partition.
+
+    `command` is the id by which its sender knows the command: its id, or its correlation where it was sent without.
+    """
+
+    partition: int
+    offset: int
+    key: str
+    id: str
+    account: str
+    version: int
+    command: str
+    record: Record
+
+
+class Letter(NamedTuple):
+    """A dead letter: the place of the record that is in it, and the name that the suite gave that record, if any."""
+
+    place: str
+    name: str | None
+
+
+class Step(NamedTuple):
+    """A transfer as the saga's topic has it."""
+
+    status: str
+    ended: bool
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Everything that the checkers look at; `tables` are the views' topics, each row in JSON."""
+
+    told: dict[str, Told]
+    events: tuple[Event, ...]
+    tables: dict[str, Table]
+    transfers: dict[str, Step]
+    letters: tuple[Letter, ...]
+
+
+def collect(topology: Topology, cluster: Cluster, codec: Codec, told: dict[str, Told]) -> Collected:
+    """Reads what is committed; raises DecodeError for an event or row that no codec can read."""
+    context, bootstrap = topology.name, cluster.bootstrap
+    steps = _table(bootstrap, topics.table(context, "transfer"))
+    return Collected(
+        told=told,
+        events=tuple(_events(reading.read(bootstrap, topics.events(context, "account")), codec)),
+        tables={
+            view.name: {key: plain(codec.decode(value)) for key, value in _table(bootstrap, f"{context}.{view.name}")}
+            for view in topology.views
+        },
+        transfers=dict(_transfers(steps, codec)),
+        letters=tuple(_letters(reading.read(bootstrap, topics.dead_letters(context)), codec)),
+    )
+
+
+def plain(row: Record) -> bytes:
+    """A record without schema ids: its fields in their order, as JSON."""
+    return msgspec.json.encode(row)
+
+
+def _table(bootstrap: str, topic: str) -> list[tuple[str, bytes]]:
+    found = reading.latest(reading.read(bootstrap, topic))
+    return [(key, entry.value) for key, entry in found.items() if entry.value is not None]
+
+
+def _events(entries: Iterable[reading.Entry], codec: Codec) -> Iterator[Event]:
+    for entry in entries:
+        record, meta = codec.decode_with(entry.value or b"")
+        assert isinstance(meta, Meta)
+        command = meta.correlation if ".commands:" in meta.causation else meta.causation
+        key = (entry.key or b"").decode()
+        where = entry.partition, entry.offset, key
+        yield Event(*where, meta.event_id, meta.aggregate_id, meta.version, command, record)
+
+
+def _transfers(rows: Iterable[tuple[str, bytes]], codec: Codec) -> Iterator[tuple[str, Step]]:
+    for key, value in rows:
+        transfer, process = codec.decode_with(value)
+        assert isinstance(transfer, Transfer)
+        assert isinstance(process, Process)
+        yield key, Step(transfer.status, process.ended)
+
+
+def _letters(entries: Iterable[reading.Entry], codec: Codec) -> Iterator[Letter]:
+    for entry in entries:
+        letter = codec.decode(entry.value or b"")
+        assert isinstance(letter, DeadLetter)
+        names = [header.value.decode() for header in letter.headers if header.name == "garbage" and header.value]
+        yield Letter(f"{letter.topic}:{letter.partition}:{letter.offset}", names[0] if names else None)
