@@ -76,3 +76,9 @@ def test_every_alert_says_what_and_where_to_look() -> None:
         if "alert" in rule:
             assert rule["labels"]["severity"] in ("warning", "critical")
             assert {"summary", "description"} == set(rule["annotations"])
+
+
+def test_the_guide_lists_every_metric() -> None:
+    guide = (ROOT / "docs" / "observe.md").read_text(encoding="utf-8").partition("## The metrics")[2]
+    listed = {re.sub(r"_total$", "", name) for name in re.findall(r"`(foldlog_\w+)`", guide.partition("\n\nTwo")[0])}
+    assert listed == {family.name for family in Metrics("orders", []).collect()}

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -39,12 +40,22 @@ def commands(language: str, text: str) -> tuple[Command, ...]:
     return tuple(found)
 
 
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
 @dataclass
 class Terminal:
-    """One shell for a whole walk-through; `workers` are the `foldlog run` of the other terminals."""
+    """One shell for a whole walk-through; `workers` are the `foldlog run` of the other terminals.
+
+    `port` is one that nobody uses, for a page that names a fixed one.
+    """
 
     directory: Path
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    port: int = field(default_factory=_free_port)
     code: int = 0
 
     def __post_init__(self) -> None:
@@ -89,7 +100,7 @@ class Terminal:
         with log.open("wb") as output:
             self.workers.append(
                 subprocess.Popen(
-                    ["bash", "-c", f"exec {line}"], cwd=cwd, env=self._environment, stdout=output, stderr=output
+                    ["bash", "-c", f"exec env {line}"], cwd=cwd, env=self._environment, stdout=output, stderr=output
                 )
             )
         deadline = time.monotonic() + READY_S

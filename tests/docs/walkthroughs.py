@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -28,8 +29,13 @@ INSTEAD = {
     "make test": "true",  # this is it
     "make setup": "true",  # the environment that runs this
 }
+# Asked by Python instead, which is everywhere.
+_GET = 'import sys, urllib.request as r; print(r.urlopen(sys.argv[1]).read().decode(), end="")'
+CURL = f"{shlex.quote(sys.executable)} -c {shlex.quote(_GET)}"
+FIXED_PORT = "127.0.0.1:9180"  # as the pages name it; another one while they are followed
 # Ends with 1 by what it says, not by a fault.
 EXIT_CODES = {"foldlog topics diff topologies.orders": 1}  # nothing is applied yet
+ASSIGNMENT = re.compile(r"[A-Z_]+=")
 # A view follows its log, so a reader looks again.
 READERS = ("foldlog view", "foldlog inspect", "foldlog dead-letters")
 PATIENCE_S = 20.0
@@ -60,6 +66,7 @@ WALKS = (
     Walk(("README.md",)),
     Walk(("docs/produce-from-any-language.md",)),
     Walk(("docs/operate.md",)),
+    Walk(("docs/observe.md",)),
 )
 
 
@@ -88,12 +95,17 @@ def _block(block: Block, terminal: Terminal) -> Iterator[str]:
 
 
 def _command(command: Command, code_is_asked: bool, terminal: Terminal) -> Iterator[str]:
-    line, words = command.line, shlex.split(command.line, comments=True)
+    line = command.line.replace(FIXED_PORT, f"127.0.0.1:{terminal.port}")
+    words = shlex.split(line, comments=True)
+    program = next(number for number, word in enumerate(words) if not ASSIGNMENT.match(word))
+    words = words[program:]
     if words[0] in ELSEWHERE:
         yield from missing_files(words)
     elif words[0] == "make":
         yield from missing_targets(words[1:])
         yield from _run(Command(INSTEAD[" ".join(words)]), 0, terminal)
+    elif words[0] == "curl":
+        yield from _run(Command(f"{CURL} {words[-1]}", command.shown), 0, terminal)
     elif words[:2] == ["foldlog", "run"]:
         terminal.start_worker(line)
     else:
