@@ -1,0 +1,216 @@
+"""Each checker is quiet about a sound bank, and speaks up about the one thing that is wrong."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from foldlog.core import Record
+from foldlog.core.partitioning import partition_of
+from tests.chaos import checkers
+from tests.chaos.bank import Account, Audited, Balance, Deposited, Holding, Opened, Refunded, Refused, Withdrawn, evolve
+from tests.chaos.checkers import CHECKERS, Checker
+from tests.chaos.collected import Collected, Event, Letter, Step, plain
+from tests.chaos.history import Told
+
+OWNER = "owner"
+
+
+def log(*written: tuple[str, Record]) -> tuple[Event, ...]:
+    """Events from the command that caused each and the event itself; versions, ids and places follow."""
+    return tuple(_events(written))
+
+
+def _events(written: tuple[tuple[str, Record], ...]) -> Iterator[Event]:
+    versions: dict[str, int] = {}
+    for offset, (command, record) in enumerate(written):
+        name = str(record.account)  # type: ignore[attr-defined]
+        version = versions[name] = versions.get(name, 0) + 1
+        where = partition_of(name.encode(), 3), offset, f"{name}@{version}"
+        yield Event(*where, f"account:{name}@{version}", name, version, command, record)
+
+
+def state(*records: Any) -> Account:
+    """An account after these events."""
+    account = Account()
+    for record in records:
+        account = evolve(account, record)
+    return account
+
+
+ADA = (Opened("ada", OWNER), Deposited("ada", OWNER, 500), Withdrawn("ada", OWNER, 200, "t1"))
+TOLD = state(*ADA)
+
+EVENTS = log(
+    ("o1", ADA[0]),
+    ("o2", Opened("bob", OWNER)),
+    ("d1", ADA[1]),
+    ("transfer:t1:1.0", ADA[2]),
+    ("transfer:t1:2.0", Deposited("bob", OWNER, 200, "t1")),
+    ("transfer:t2:1.0", Withdrawn("bob", OWNER, 50, "t2")),
+    ("transfer:t2:2.0", Refused("ghost", "deposit", 50, "t2")),
+    ("transfer:t2:3.0", Refunded("bob", OWNER, 50, "t2")),
+    ("transfer:t3:1.0", Refused("ghost", "withdraw", 50, "t3")),
+    ("a1", Audited("ada", TOLD.owner, TOLD.cents, TOLD.entries, TOLD.trail)),
+)
+
+SOUND = Collected(
+    told={
+        "o1": Told("open", 1, 0, ["c:0:1"], [("accepted", 1, False)]),
+        "o2": Told("open", 1, 0, ["c:0:2"], []),
+        "d1": Told("deposit", 2, 0, ["c:0:3", "c:0:4"], [("accepted", 2, False), ("accepted", 2, True)]),
+        "a1": Told("audit", 1, 0, ["c:0:5"], [("accepted", 4, False)]),
+        "lost": Told("deposit", 1),
+        "never": Told("deposit", 1, 1),
+        "zero": Told("nonsense", 2, 0, ["c:0:6"], [("rejected", 2, False), ("rejected", 2, False)]),
+        "t1": Told("transfer", 1, 0, ["s:0:1"]),
+        "t2": Told("transfer", 1, 0, ["s:0:2"]),
+        "t3": Told("transfer", 1),
+        "t4": Told("transfer", 1),
+        "g1": Told("garbage", 1, 0, ["c:0:9"]),
+        "g2": Told("garbage", 1),
+    },
+    events=EVENTS,
+    tables={
+        "balances": {"ada": plain(Balance(300, 2)), "bob": plain(Balance(200, 3))},
+        "holdings": {OWNER: plain(Holding(500, 5))},
+    },
+    transfers={"t1": Step("done", True), "t2": Step("refunded", True), "t3": Step("refused", True)},
+    letters=(Letter("c:0:9", None), Letter("c:0:10", "g2")),
+)
+
+
+def without(*numbers: int) -> tuple[Event, ...]:
+    return tuple(event for number, event in enumerate(EVENTS) if number not in numbers)
+
+
+def told(**changed: Told) -> Collected:
+    return replace(SOUND, told={**SOUND.told, **changed})
+
+
+def changed(number: int, **fields: Any) -> Collected:
+    events = list(EVENTS)
+    events[number] = events[number]._replace(**fields)
+    return replace(SOUND, events=tuple(events))
+
+
+@pytest.mark.parametrize("checker", CHECKERS, ids=lambda checker: checker.__name__)
+def test_nothing_is_said_about_a_sound_bank(checker: Checker) -> None:
+    assert list(checker(SOUND)) == []
+
+
+BROKEN = {
+    "a transfer whose deposit is missing": (checkers.conserved, replace(SOUND, events=without(4)), "loses 200 cents"),
+    "a refund that is there twice": (
+        checkers.conserved,
+        replace(SOUND, events=(*EVENTS, EVENTS[7])),
+        "transfer t2 makes 50 cents",
+    ),
+    "more paid out than there was": (
+        checkers.conserved,
+        replace(SOUND, events=log(("w", Withdrawn("ada", OWNER, 5)))),
+        "ada has -5 cents",
+    ),
+    "an acknowledged command that is lost": (checkers.once, replace(SOUND, events=without(2)), "d1 was acknowledged"),
+    "one that only Kafka acknowledged": (checkers.once, replace(SOUND, events=without(1)), "o2 was acknowledged"),
+    "a command that is there twice": (checkers.once, replace(SOUND, events=(*EVENTS, EVENTS[2])), "log 2 times"),
+    "an unknown one that is there twice": (
+        checkers.once,
+        replace(SOUND, events=(*EVENTS, *[EVENTS[2]._replace(command="lost")] * 2)),
+        "lost is in the log 2 times",
+    ),
+    "one that never left": (checkers.once, changed(2, command="never"), "never is in the log though it never left"),
+    "a senseless one": (checkers.once, changed(2, command="zero"), "zero is in the log though it makes no sense"),
+    "a reply with another version": (
+        checkers.once,
+        told(o1=Told("open", 1, 0, [], [("accepted", 7, False)])),
+        "o1 was told version 7, its event has 1",
+    ),
+    "a reply that says failed": (checkers.once, told(o1=Told("open", 1, 0, [], [("failed", 1, False)])), "was failed"),
+    "two first replies": (
+        checkers.once,
+        told(d1=Told("deposit", 2, 0, [], [("accepted", 2, False)] * 2)),
+        "2 replies, 2 of them first ones",
+    ),
+    "more replies than commands": (
+        checkers.once,
+        told(o1=Told("open", 1, 0, [], [("accepted", 1, False), ("accepted", 1, True)])),
+        "o1 was sent 1 times and has 2 replies",
+    ),
+    "an event id that is there twice": (checkers.unique, replace(SOUND, events=(*EVENTS, EVENTS[0])), "2 times"),
+    "an event under another's key": (checkers.unique, changed(0, key="ada@9"), "has key ada@9"),
+    "a version that is missing": (checkers.contiguous, replace(SOUND, events=without(2)), "ada: version 3 follows 1"),
+    "a version that is used again": (
+        checkers.contiguous,
+        changed(2, version=1, key="ada@1"),
+        "ada: version 1 follows 1",
+    ),
+    "an event on another partition": (checkers.contiguous, changed(0, partition=7), "ada@1 is on partition 7"),
+    "an event that nobody asked for": (checkers.caused, changed(2, command="who"), "was caused by who"),
+    "one of a transfer that nobody asked for": (checkers.caused, changed(3, command="transfer:t9:1.0"), "nobody sent"),
+    "one of a transfer that is none": (checkers.caused, changed(3, command="transfer:o1:1.0"), "nobody sent"),
+    "one of garbage": (checkers.caused, changed(2, command="g1"), "was caused by g1"),
+    "a transfer that does not end": (
+        checkers.settled,
+        replace(SOUND, transfers=SOUND.transfers | {"t1": Step("pending", False)}),
+        "t1 is pending for ever",
+    ),
+    "one that ended in another way than it says": (
+        checkers.settled,
+        replace(SOUND, transfers=SOUND.transfers | {"t1": Step("refunded", True)}),
+        "t1 is refunded after withdrawn, deposited",
+    ),
+    "one that nobody sent": (
+        checkers.settled,
+        replace(SOUND, transfers=SOUND.transfers | {"t9": Step("refused", True)}),
+        "t9 was never sent",
+    ),
+    "one that never began": (
+        checkers.settled,
+        told(t5=Told("transfer", 1, 0, ["s:0:5"])),
+        "t5 was acknowledged and never began",
+    ),
+    "a row that is another": (
+        checkers.folded,
+        replace(SOUND, tables=SOUND.tables | {"holdings": {OWNER: plain(Holding(501, 5))}}),
+        "holdings owner",
+    ),
+    "a row that is missing": (checkers.folded, replace(SOUND, tables=SOUND.tables | {"balances": {}}), "balances ada"),
+    "a row too many": (
+        checkers.folded,
+        replace(SOUND, tables=SOUND.tables | {"holdings": SOUND.tables["holdings"] | {"x": b"{}"}}),
+        "holdings x",
+    ),
+    "a state with the right balance and another past": (
+        checkers.audited,
+        changed(9, record=Audited("ada", TOLD.owner, TOLD.cents, TOLD.entries, "another")),
+        "account:ada@4: the worker had",
+    ),
+    "garbage that became no letter": (checkers.set_aside, replace(SOUND, letters=()), "g1 at c:0:9 is a dead letter 0"),
+    "garbage that became two": (
+        checkers.set_aside,
+        replace(SOUND, letters=(*SOUND.letters, Letter("c:0:9", None))),
+        "g1 at c:0:9 is a dead letter 2 times",
+    ),
+    "a sound record among the letters": (
+        checkers.set_aside,
+        replace(SOUND, letters=(*SOUND.letters, Letter("c:0:1", "o1"))),
+        "1 dead letters of c:0:1 (o1)",
+    ),
+    "nameless letters that nothing explains": (
+        checkers.set_aside,
+        replace(SOUND, letters=(*SOUND.letters, Letter("c:0:77", None))),
+        "2 dead letters are of records that only 1 sent ones can be",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN.values(), ids=BROKEN.keys())
+def test_is_caught(case: tuple[Checker, Collected, str]) -> None:
+    checker, found, said = case
+    assert said in "\n".join(checker(found))
+
+
+def test_every_checker_is_known_to_catch_something() -> None:
+    assert {case[0] for case in BROKEN.values()} == set(CHECKERS)
