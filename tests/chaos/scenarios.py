@@ -48,10 +48,10 @@ class Scene:
             self._send(f"open-{name}", "open", Open(name, "owner"))
         self.deposit("first")
 
-    def deposit(self, tag: str, astray: bool = False) -> None:
-        """A deposit to every account."""
+    def deposit(self, tag: str, header: str = "command-id") -> None:
+        """A deposit to every account; without an id a command that is decided twice is not known again."""
         for name in ACCOUNTS:
-            self._send(f"{tag}-{name}", "deposit", Deposit(name, 100), astray)
+            self._send(f"{tag}-{name}", "deposit", Deposit(name, 100), header)
         assert self.sender.flush(20) == 0
 
     def decided(self) -> None:
@@ -73,9 +73,9 @@ class Scene:
         """The file of a hook; see `broken`."""
         return self.hooks / name
 
-    def _send(self, id: str, kind: str, command: Open | Deposit, astray: bool = False) -> None:
+    def _send(self, id: str, kind: str, command: Open | Deposit, header: str = "command-id") -> None:
         self.sent += 1
-        self.sender.send(id, kind, command, [("command-id", id)], astray)
+        self.sender.send(id, kind, command, [(header, id)])
 
     def _committed(self) -> int:
         group = f"{self.topology.name}.account"
@@ -152,13 +152,13 @@ def late(scene: Scene) -> None:
     proxies = [node.proxy for node in scene.ground.nodes.all]
     for proxy in proxies:
         proxy.late(END_TXN, LATE_S)
-    scene.deposit("late")
+    scene.deposit("late", "correlation-id")
     eventually(lambda: any(END_TXN not in proxy.awaited for proxy in proxies), "a commit to be late")
     taken = next(proxy for proxy in proxies if END_TXN not in proxy.awaited)
     for proxy in proxies:
         proxy.on_time(END_TXN)
     scene.hook("abort-a").touch()
-    scene.deposit("aborted")
+    scene.deposit("aborted", "correlation-id")
     eventually(scene.hook("aborting-a").exists, "the next transaction", 30)
     assert taken.delivered.wait(LATE_S + 20)
     time.sleep(0.7)  # the broker ends what it takes for the open transaction

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Annotated, Any
 
+import structlog
 import typer
 from confluent_kafka import Consumer
 from rich.console import Console
@@ -77,6 +78,7 @@ def main(
 ) -> None:
     """Exit code 0 where nothing aborted was read in any of the runs, and where it was read without the rule."""
     console = Console()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("warning"))
     with ground() as made:
         kept = [_told(console, made, f"kept-{number}") for number in range(runs)]
         producer_kept()
