@@ -4,6 +4,7 @@ The end of a log is its high watermark, not its last stable offset: a commit tha
 its markers, and a state that ends before it would give out its versions a second time.
 """
 
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, cast
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from foldlog.core.errors import StateError, TaintError
 from foldlog.engine import clients
@@ -37,8 +39,10 @@ class Group:
     def committed(self, places: Collection[Place]) -> dict[Place, int]:
         """The committed offsets once no open transaction can still change them; NO_OFFSET where there is none.
 
-        Where a dead owner's transaction blocks them, it is ended by taking its transactional id.
+        Where a dead owner's transaction blocks them, it is ended by taking its transactional id: at once where the
+        owner is no member any more, after a second where it still seems to be one.
         """
+        threading.Thread(target=self._end_gone, args=(places,), name=f"gone-{self.name}", daemon=True).start()
         marks = [TopicPartition(topic, partition) for topic, partition in places]
         consumer = Consumer(clients.offsets_reader(self.bootstrap, self.name))
         try:
@@ -55,8 +59,19 @@ class Group:
             consumer.close()
         return {(mark.topic, mark.partition): mark.offset for mark in found}
 
-    def end_predecessors(self, places: Collection[Place]) -> None:
-        """Ends the open transactions of those who owned these partitions before.
+    def _end_gone(self, places: Collection[Place]) -> None:
+        """Ends what owners have left open who are no members now; beside the restoring, which need not wait for it."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        try:
+            group = admin.describe_consumer_groups([self.name], request_timeout=10)[self.name].result(10)
+            members = {f"{self.name}.{member.group_instance_id}" for member in group.members}
+            if self.transactional_id in members:
+                self.end_predecessors(places, spared=members)
+        except (KafkaException, TimeoutError) as error:
+            log.debug("members unknown", group=self.name, because=str(error))
+
+    def end_predecessors(self, places: Collection[Place], spared: Collection[str] = ()) -> None:
+        """Ends the open transactions of those who owned these partitions before, but for the spared.
 
         The metadata of a committed offset names the transactional id that wrote it; our own has been ended already.
         """
@@ -65,7 +80,7 @@ class Group:
         consumer = Consumer(config)
         try:
             owners = {mark.metadata for mark in consumer.committed(marks, 10) if mark.metadata}
-            owners.discard(self.transactional_id)
+            owners -= {self.transactional_id, *spared}
         finally:
             consumer.close()
         for owner in sorted(owners):
