@@ -83,8 +83,11 @@ def test_the_other_parts_have_their_figures(result: dict[str, Any]) -> None:
     assert result["view"]["verified"]
     assert result["view"]["rate"] > 0
     assert result["restore_keys"] == 300
-    assert result["starts"]["foldlog"].keys() == {"blank_s", "empty_disk_s", "warm_s"}
-    assert result["warm_restart_s"] == result["starts"]["foldlog"]["warm_s"] > 0
+    starts = result["starts"]["foldlog"]
+    assert len(starts) == 3
+    assert all(start[kind] > 0 for start in starts for kind in ("blank_s", "empty_disk_s", "warm_s"))
+    assert result["warm_restart_s"] == sorted(start["warm_s"] for start in starts)[1]
+    assert result["restore_s"] >= 0
 
 
 def test_machine_and_settings_are_told(result: dict[str, Any]) -> None:

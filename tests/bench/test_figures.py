@@ -7,7 +7,7 @@ import pytest
 from foldlog.bench import figures
 from foldlog.bench.latency import percentiles
 from foldlog.bench.parts import prices
-from foldlog.bench.recovery import Recovered
+from foldlog.bench.recovery import Recovered, Start
 from foldlog.bench.rounds import Round
 from foldlog.bench.throughput import Measured
 from foldlog.core.errors import EngineError
@@ -71,5 +71,7 @@ def test_no_record_at_all_is_an_error() -> None:
 
 
 def test_restoring_is_what_the_state_adds_to_a_start() -> None:
-    assert Recovered(1_000_000, blank_s=1.5, empty_disk_s=4.0, warm_s=2.0).restore_s == 2.5
-    assert Recovered(1_000_000, blank_s=1.5, empty_disk_s=1.4, warm_s=2.0).restore_s == 0.0
+    starts = [Start(1.5, 4.0, 2.0), Start(9.5, 13.0, 2.5), Start(1.0, 2.0, 9.0)]
+    assert Recovered(1_000_000, starts).restore_s == 2.5
+    assert Recovered(1_000_000, starts).warm_s == 2.5
+    assert Recovered(1_000_000, [Start(1.5, 1.4, 2.0)]).restore_s == 0.0

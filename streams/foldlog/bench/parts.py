@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from itertools import chain
 from typing import Any
 
@@ -54,12 +55,11 @@ def recoveries(stage: Stage, peers: Iterable[Peer], keys: int, report: Report) -
     return found | {"starts": details}
 
 
-def _starts(found: Recovered) -> dict[str, float]:
-    return {
-        "blank_s": round(found.blank_s, 3),
-        "empty_disk_s": round(found.empty_disk_s, 3),
-        "warm_s": round(found.warm_s, 3),
-    }
+def _starts(found: Recovered) -> list[dict[str, float | None]]:
+    return [
+        {name: None if value is None else round(value, 3) for name, value in asdict(start).items()}
+        for start in found.starts
+    ]
 
 
 def view(stage: Stage, report: Report) -> dict[str, Any]:

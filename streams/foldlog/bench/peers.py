@@ -9,6 +9,7 @@ BENCH_EVENTS     topic to write, one event a command  BENCH_SCHEMAS  directory o
 BENCH_STAMPS     directory for one file `<any>-<pid>`, written at the first record that it processes: the epoch's
                  seconds and its CPU seconds until then, with a space between
 
+A peer may write how many seconds it took to restore its state to the file `restored` in BENCH_DATA.
 Values are Avro behind Confluent's five bytes (0, then the schema's id: 1 command, 2 event), keys are account ids.
 """
 
@@ -123,6 +124,11 @@ class Place:
     def watched(self) -> tuple[Watched, ...]:
         """Its events, with the time at which the command behind each was sent."""
         return (Watched(self.events, lambda value: int(decoded(value)["sent"])),)
+
+    def told(self) -> float | None:
+        """The seconds that its last start took to restore, where it says so."""
+        said = self.home / "data" / "restored"
+        return float(said.read_text("utf-8").split()[0]) if said.exists() else None
 
     def forget(self) -> None:
         """Empties its disk."""

@@ -12,6 +12,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BiConsumer;
 import java.util.function.Function;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.Serde;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.KafkaStreams;
@@ -20,6 +21,7 @@ import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse;
 import org.apache.kafka.streams.kstream.Consumed;
 import org.apache.kafka.streams.kstream.Produced;
+import org.apache.kafka.streams.processor.StateRestoreListener;
 import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
 import org.apache.kafka.streams.processor.api.Record;
@@ -104,10 +106,34 @@ public class AccountStreams {
         var system = (com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
         var text = String.format(Locale.ROOT, "%.3f %.3f",
             System.currentTimeMillis() / 1e3, system.getProcessCpuTime() / 1e9);
+        write(Path.of(System.getenv("BENCH_STAMPS"), "streams-" + ProcessHandle.current().pid()), text);
+    }
+
+    static void write(Path file, String text) {
         try {
-            Files.writeString(Path.of(System.getenv("BENCH_STAMPS"), "streams-" + ProcessHandle.current().pid()), text);
+            Files.writeString(file, text);
         } catch (java.io.IOException error) {
             throw new java.io.UncheckedIOException(error);
+        }
+    }
+
+    /** Says how long restoring took, from the first store's beginning to the last one's end. */
+    static class Restoring implements StateRestoreListener {
+        private long began = 0, records = 0;
+
+        @Override
+        public synchronized void onRestoreStart(TopicPartition partition, String store, long first, long end) {
+            if (began == 0) began = System.nanoTime();
+        }
+
+        @Override
+        public void onBatchRestored(TopicPartition partition, String store, long end, long count) {}
+
+        @Override
+        public synchronized void onRestoreEnd(TopicPartition partition, String store, long count) {
+            records += count;
+            String text = String.format(Locale.ROOT, "%.3f %d", (System.nanoTime() - began) / 1e9, records);
+            write(Path.of(System.getenv("BENCH_DATA"), "restored"), text);
         }
     }
 
@@ -162,6 +188,7 @@ public class AccountStreams {
             return StreamThreadExceptionResponse.SHUTDOWN_CLIENT;
         });
         var leaving = new KafkaStreams.CloseOptions().leaveGroup(true).timeout(Duration.ofSeconds(15));
+        streams.setGlobalStateRestoreListener(new Restoring());
         Runtime.getRuntime().addShutdownHook(new Thread(() -> streams.close(leaving)));
         streams.start();
         ended.await();
