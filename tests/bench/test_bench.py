@@ -83,10 +83,9 @@ def test_the_other_parts_have_their_figures(result: dict[str, Any]) -> None:
     assert result["view"]["verified"]
     assert result["view"]["rate"] > 0
     assert result["restore_keys"] == 300
-    starts = result["starts"]["foldlog"]
-    assert len(starts) == 3
-    assert all(start[kind] > 0 for start in starts for kind in ("blank_s", "empty_disk_s", "warm_s"))
-    assert result["warm_restart_s"] == sorted(start["warm_s"] for start in starts)[1]
+    [start] = result["starts"]["foldlog"]
+    assert all(start[kind] > 0 for kind in ("blank_s", "empty_disk_s", "warm_s"))
+    assert result["warm_restart_s"] == start["warm_s"]
     assert result["restore_s"] >= 0
 
 

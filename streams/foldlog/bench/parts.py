@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -39,14 +40,15 @@ def latencies(stage: Stage, peers: Iterable[Peer], report: Report) -> dict[str, 
     return found
 
 
-def recoveries(stage: Stage, peers: Iterable[Peer], keys: int, report: Report) -> dict[str, Any]:
-    """Seconds to restore so many accounts, and to start with them on disk."""
-    own = recover(stage.kafka, stage.own, keys, report)
+def recoveries(stage: Stage, peers: Iterable[Peer], keys: int, starts: int, report: Report) -> dict[str, Any]:
+    """Seconds to restore so many accounts, and to start with them on disk, by so many starts of each kind."""
+    own = recover(stage.kafka, stage.own, keys, starts, report)
     found = {"restore_keys": keys, "restore_s": round(own.restore_s, 3), "warm_restart_s": round(own.warm_s, 3)}
     details = {"foldlog": _starts(own)}
     for peer in peers:
         if peer.name == STREAMS:
-            theirs = recover(stage.kafka, lambda peer=peer: Place(stage.kafka, peer, stage.directory), keys, report)  # type: ignore[misc]
+            new = partial(Place, stage.kafka, peer, stage.directory)
+            theirs = recover(stage.kafka, new, keys, starts, report)
             found |= {
                 "restore_kafka_streams_s": round(theirs.restore_s, 3),
                 "warm_restart_kafka_streams_s": round(theirs.warm_s, 3),

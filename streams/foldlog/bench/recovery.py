@@ -21,7 +21,6 @@ from foldlog.core.partitioning import partition_of
 from foldlog.kafka.reading import is_record
 
 KEYS = 1_000_000
-STARTS = 3  # of each kind
 PATIENCE_S = 180.0
 
 
@@ -77,13 +76,13 @@ class Recovered:
         return median(start.warm_s for start in self.starts)
 
 
-def recover(kafka: Kafka, new: Callable[[], Subject], keys: int, report: Report) -> Recovered:
+def recover(kafka: Kafka, new: Callable[[], Subject], keys: int, starts: int, report: Report) -> Recovered:
     """Fills one system and restarts it, beside one with four accounts; `new` gives a system that never ran."""
     with closing(new()) as small, closing(new()) as full:
         serving(kafka, small)  # makes whatever topics a system makes for itself
         full.load(openings(keys))
         measure(kafka, [full.launch()], full.events, keys, report)
-        return Recovered(keys, [_start(kafka, small, full) for _ in range(STARTS)])
+        return Recovered(keys, [_start(kafka, small, full) for _ in range(starts)])
 
 
 def _start(kafka: Kafka, small: Subject, full: Subject) -> Start:

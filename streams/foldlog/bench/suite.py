@@ -17,6 +17,8 @@ from foldlog.cluster.artifacts import pinned
 PARTS = ("throughput", "processes", "latency", "restore", "view", "features")
 USUAL = frozenset(PARTS[:-1])
 
+STARTS = 3  # the most of each kind: a start takes seconds, and the rounds are many
+
 # Whose guarantees are foldlog's; latency and recovery of others would compare unlike things.
 EXACT = ("kafka_streams_eos_v2", "quix_eos")
 
@@ -70,7 +72,7 @@ def _measured(stage: Stage, plan: Plan, bar: Bar, note: Callable[[str], None]) -
             yield parts.latencies(stage, exact, report)
     if "restore" in plan.parts:
         with bar(f"restore of {plan.keys:,} accounts") as report:
-            yield parts.recoveries(stage, exact, plan.keys, report)
+            yield parts.recoveries(stage, exact, plan.keys, min(plan.rounds, STARTS), report)
     if plan.sizes:
         with bar("scale") as report:
             yield parts.scale(stage, plan.sizes, report)
