@@ -131,7 +131,8 @@ def rebalance_storm(stage: Stage, fault: Fault) -> str:
         try:
             eventually(lambda: guest.ready, f"the fourth worker (see {guest.log})", LONGEST_S)
         finally:
-            guest.stop()
+            guest.tell()
+            guest.ended()
         times += 1
     return f"a fourth worker joined and left {times} times"
 

@@ -94,13 +94,16 @@ class Worker:
             raise EngineError(f"worker {self.name} had ended by itself: see {self.log}")
         return pid
 
-    def stop(self, seconds: float = 60) -> int:
-        """SIGTERM, without another start; the exit code. One that does not end is killed."""
+    def tell(self) -> None:
+        """SIGTERM, once, without another start."""
         self.wanted = False
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
+    def ended(self, seconds: float = 60) -> int:
+        """Waits for the end of one that was told; the exit code. One that does not end is killed."""
         if self.process is None:
             return 0
-        if self.process.poll() is None:
-            self.process.terminate()
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -173,10 +176,9 @@ class Fleet:
         """Ends all workers in order; EngineError names one that did not end well."""
         running = {name: worker for name, worker in self.all.items() if worker.ready}
         for worker in self.all.values():
-            worker.wanted = False
-            if worker.running:
-                worker.signal(signal.SIGTERM)
-        bad = {name: code for name, worker in running.items() if (code := worker.stop()) != 0}
+            worker.tell()
+        codes = {name: worker.ended() for name, worker in self.all.items()}
+        bad = {name: codes[name] for name in running if codes[name] != 0}
         if bad:
             raise EngineError(f"workers ended with {bad} when they were told to stop: see {self._places.logs}")
 
