@@ -21,8 +21,13 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9._-]{1,100}$",
         description="this process's stable name; default: a free slot",
     )
-    batch_records: int = Field(default=1000, ge=1, le=100_000, description="most records in one transaction")
+    batch_records: int = Field(default=4000, ge=1, le=100_000, description="most records in one transaction")
     batch_ms: int = Field(default=5, ge=1, le=10_000, description="how long a batch waits to fill, in ms")
+    snapshot_events: int = Field(
+        default=100_000,
+        ge=1,
+        description="a partition's events without a checkpoint before its aggregates are snapshotted",
+    )
     cache_mb: int = Field(default=128, ge=0, le=1 << 20, description="memory for decoded rows per processor, in MiB")
     compression: str = Field(
         default="lz4", pattern=r"^(none|gzip|snappy|lz4|zstd)$", description="codec of what is produced"

@@ -33,11 +33,11 @@ def test_a_meta(
 ) -> None:
     time = time.replace(microsecond=time.microsecond // 1000 * 1000)
     milliseconds = (time - EPOCH) // timedelta(milliseconds=1)
-    start = envelopes.origin(milliseconds, id_.encode(), _encoded(correlation), _encoded(actor))
+    start = envelopes.origin(milliseconds, text(id_), correlation, actor)
     key, made = envelopes.meta(f"{name}:".encode(), aggregate.encode(), version, start)
 
     event_id = f"{name}:{aggregate}@{version}"
-    whole = Meta(event_id, aggregate, version, time, id_, id_ if correlation is None else correlation, actor)
+    whole = Meta(event_id, aggregate, version, time, id_, correlation or id_, actor)
     assert (key, made) == (f"{aggregate}@{version}".encode(), _meta(whole))
 
 
@@ -47,7 +47,3 @@ def test_a_snapshot(version: int, handled: list[tuple[str, int]], before: bytes)
     made = envelopes.snapshot(version, len(handled), items)
     assert made == _snapshot(Snapshot(version, tuple(Handled(*each) for each in handled)))
     assert envelopes.read_snapshot(before + made, len(before)) == (version, len(handled), items)
-
-
-def _encoded(value: str | None) -> bytes | None:
-    return None if value is None else value.encode()

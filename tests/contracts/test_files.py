@@ -18,6 +18,7 @@ def test_files_are_written_where_a_records_name_says(tmp_path: Path) -> None:
         "banking/account/Posted.avsc",
         "banking/audit/Steps.avsc",
         "banking/balances/Balance.avsc",
+        "foldlog/Checkpoint.avsc",
         "foldlog/DeadLetter.avsc",
         "foldlog/Reply.avsc",
     ]
@@ -62,6 +63,7 @@ def test_subjects_follow_topic_and_record_name() -> None:
         "banking.account.commands-banking.account.Post": "banking.account.Post",
         "banking.account.events-banking.account.Posted": "banking.account.Posted",
         "banking.account.snapshots-banking.account.Account": "banking.account.Account",
+        "banking.account.snapshots-foldlog.Checkpoint": "foldlog.Checkpoint",
         "banking.audit-banking.audit.Steps": "banking.audit.Steps",
         "banking.balances-banking.balances.Balance": "banking.balances.Balance",
         "banking.replies-foldlog.Reply": "foldlog.Reply",

@@ -12,6 +12,7 @@ def test_each_processor_has_its_topics() -> None:
     assert [topic.name for topic in topics(counting)] == [
         "counting.counter.commands",
         "counting.counter.events",
+        "counting.counter.snapshots",
         "counting.echo.inbox",
         "counting.echo",
         "counting.totals.rekeyed",

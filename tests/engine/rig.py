@@ -22,6 +22,7 @@ from foldlog.engine.feed import Feed
 from foldlog.engine.partitions import Partitions
 from foldlog.engine.processor import Parts, Processor
 from foldlog.engine.restoring import LogReader, topic_ids
+from foldlog.engine.snapshots import Snapshots
 from foldlog.engine.stats import Counters
 from foldlog.engine.transactions import Transactions
 from tests.engine.tally import Context
@@ -110,11 +111,20 @@ class Line:
             context.reach(instance),
             made.reader(bootstrap, settings),
             self.partitions,
+            Snapshots.of(self.kind, context.codec, settings.snapshot_events),
             lambda names: topic_ids(admin, names),
         )
         self.processor = made.processor(parts, self.counters)
         self.failures: list[BaseException] = []
         self.rows: dict[bytes, bytes] = {}  # what the stores held at the end
+        self.folded = 0  # events that were folded to restore them
+        fold = self.kind.take
+
+        def counted(messages: list[Any], rows: Any, position: int) -> None:
+            self.folded += len(messages)
+            fold(messages, rows, position)
+
+        self.kind.take = counted  # type: ignore[assignment,method-assign]
         self._threads = [threading.Thread(target=self._guard, args=(run,), daemon=True) for run in self._runs()]
 
     @contextmanager

@@ -100,7 +100,12 @@ class Codec:
 
         Raises DecodeError with its `cause`, RegistryError where a new schema id cannot be asked for.
         """
-        record: Record = self._decoded(self._decoders, value)
+        try:
+            record: Record = self._decoders[value[:FRAME]](value)
+        except (DecodeError, RegistryError):
+            raise
+        except Exception as error:
+            raise self._undecodable(value, error) from error
         return record
 
     def decode_with(self, value: bytes) -> tuple[Record, Any]:

@@ -22,6 +22,7 @@ from foldlog.core.record import Record, Scale
 
 Encode = Callable[[Any], bytes]
 
+_LEAST, _MOST = -1 << 63, (1 << 63) - 1
 _double = Struct("<d").pack
 
 
@@ -31,7 +32,7 @@ class Unfit(Exception):  # noqa: N818 — never leaves this package: the codec w
 
 def long(number: Any) -> bytes:
     """An integer of 64 bits that is no bool."""
-    if number.__class__ is not int or not -1 << 63 <= number < 1 << 63:
+    if number.__class__ is not int or not _LEAST <= number <= _MOST:
         raise Unfit
     return varint(number)
 

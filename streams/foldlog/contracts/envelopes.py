@@ -7,7 +7,7 @@ a record of it first would cost more than all the rest. Each function gives what
 from functools import lru_cache
 
 from foldlog.contracts.skipping import zigzag
-from foldlog.contracts.varint import SMALL, sized, varint
+from foldlog.contracts.varint import SMALL, sized, text, varint
 
 _NONE = b"\0"
 _SOME = b"\2"
@@ -17,14 +17,15 @@ _INLINE = len(SMALL)
 _time = lru_cache(4096)(lambda milliseconds: varint(milliseconds * 1000))
 
 
-def origin(milliseconds: int, id_: bytes, correlation: bytes | None, actor: bytes | None) -> bytes:
+def origin(milliseconds: int, cause: bytes, correlation: str | None, actor: str | None) -> bytes:
     """What the Metas of a command's events share: the fields from `time` on.
 
-    `id_` is the command's, in UTF-8; the correlation is the same where there is none.
+    `cause` is the command's id with its length; an absent or empty correlation is the same.
     """
-    cause = sized(id_)
-    same = cause if correlation is None else sized(correlation)
-    by = _NONE if actor is None else _SOME + sized(actor)
+    if not correlation and actor is None:
+        return b"".join((_time(milliseconds), cause, cause, b"\0\0"))
+    same = text(correlation) if correlation else cause
+    by = _NONE if actor is None else _SOME + text(actor)
     return b"".join((_time(milliseconds), cause, same, by, _NONE))
 
 

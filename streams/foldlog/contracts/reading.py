@@ -41,7 +41,18 @@ class Options(dict[Any, Any]):
         raise Unexpected(f"{self._names.get(key, key)!r} is none of {known}")
 
 
-INDEX: Lines = ["if (n := b[i]) > 127: n, i = N(b, i)", "i += 1"]
+# One and two bytes in line, more by a call.
+INDEX: Lines = [
+    "if (n := b[i]) > 127:",
+    "    if (m := b[i + 1]) < 128:",
+    "        n += (m << 7) - 128",
+    "        i += 2",
+    "    else:",
+    "        n, i = N(b, i)",
+    "        i += 1",
+    "else:",
+    "    i += 1",
+]
 SIZED: Lines = ["if (n := b[i]) & 129: n, i = Z(b, i)", "i += 1", "j = i + (n >> 1)"]
 STRING: Lines = [*SIZED, "v = b[i:j].decode()", "i = j"]
 _BYTES: Lines = [*SIZED, "v = b[i:j]", "i = j"]

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from foldlog.contracts.registry import Registry
 from foldlog.contracts.schema import ENGINE, Schema, engine_contract_schema, schema_of
 from foldlog.core import topics
-from foldlog.core.contract import Contract, contracts
+from foldlog.core.contract import Checkpoint, Contract, contracts
 from foldlog.core.errors import ContractError
 from foldlog.core.outcome import DeadLetter, Reply
 from foldlog.core.record import Record
 from foldlog.core.topology import Topology
 
-ENGINE_RECORDS: tuple[type[Record], ...] = (Reply, DeadLetter)
+ENGINE_RECORDS: tuple[type[Record], ...] = (Reply, DeadLetter, Checkpoint)
 
 
 def engine_name(record: type[Record]) -> str:
@@ -39,7 +39,12 @@ def names(topology: Topology) -> dict[str, str]:
     """
     context = topology.name
     found = {f"{_topic(contract)}-{contract.name}": contract.name for contract in contracts(topology)}
-    for topic, record in ((topics.replies(context), Reply), (topics.dead_letters(context), DeadLetter)):
+    written: list[tuple[str, type[Record]]] = [
+        *((topics.snapshots(context, decider.name), Checkpoint) for decider in topology.deciders),
+        (topics.replies(context), Reply),
+        (topics.dead_letters(context), DeadLetter),
+    ]
+    for topic, record in written:
         found[f"{topic}-{engine_name(record)}"] = engine_name(record)
     return found
 

@@ -18,9 +18,11 @@ def varint(number: int) -> bytes:
     number = number * 2 if number >= 0 else ~number * 2 + 1
     if number < _PAIR:
         return _LAST[number]
+    if number < 1 << 28:
+        return _MORE[number & 16383] + _LAST[number >> 14]
     parts = []
     while number >= _PAIR:
-        parts.append(_MORE[number & _PAIR - 1])
+        parts.append(_MORE[number & 16383])
         number >>= 14
     parts.append(_LAST[number])
     return b"".join(parts)

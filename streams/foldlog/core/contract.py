@@ -69,6 +69,17 @@ class Snapshot(Record):
     handled: tuple[Handled, ...]
 
 
+class Checkpoint(Record):
+    """Ends a sweep of a partition: its snapshots and the log from `position` make the state, which had `rows` rows.
+
+    `log` is of what the state was made: the log's topic and the shape of the state.
+    """
+
+    position: int
+    log: str
+    rows: int
+
+
 def contracts(topology: Topology) -> tuple[Contract, ...]:
     """Every contract of a context, in the order of its processors."""
     return tuple(_contracts(topology))

@@ -47,7 +47,7 @@ def events(context: str, decider: str) -> str:
 
 
 def snapshots(context: str, decider: str) -> str:
-    """The states of a decider's aggregates; its subject is registered before the topic has records."""
+    """The states of a decider's aggregates as of its last sweep, and a checkpoint a partition."""
     return f"{context}.{decider}.snapshots"
 
 
@@ -86,6 +86,7 @@ def _topics(topology: Topology) -> Iterator[tuple[str, int, dict[str, str]]]:
     for decider in topology.deciders:
         yield commands(context, decider.name), count, COMMANDS
         yield events(context, decider.name), count, LOG
+        yield snapshots(context, decider.name), count, TABLE
     for saga in topology.sagas:
         if saga.commands:
             yield commands(context, saga.name), count, COMMANDS

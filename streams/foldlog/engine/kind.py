@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from foldlog.contracts.codec import Codec
+from foldlog.core.contract import Checkpoint
 from foldlog.core.errors import DecodeError, EncodeError, RegistryError, StateError
 from foldlog.core.record import Record
 from foldlog.engine.batch import Output, Place, Received, Run
@@ -75,19 +76,31 @@ class Folding(Kind, Generic[T]):
 
     log: str
     forgets: bool = True  # its log has tombstones, which are dropped after a day
+    snapshots = ""  # the topic of its snapshots, if its log is not its rows
     count: int  # partitions of its inputs and its log
 
     def fingerprint(self) -> str:
         """Of whatever else the rows depend on; stores of another fingerprint are folded again."""
         return ""
 
+    def checkpoint(self, value: bytes) -> Checkpoint | None:
+        """The checkpoint in a record of the snapshots topic; None where nobody here has written it."""
+        try:
+            found = self._codec.decode(value)
+        except DecodeError:
+            return None
+        return found if isinstance(found, Checkpoint) else None
+
     @abstractmethod
     def rows(self, store: Store, memory: int) -> Rows[T]:
         """The rows of one partition over its store."""
 
     @abstractmethod
-    def replay(self, message: Received, rows: Rows[T]) -> None:
-        """Takes one record of the log into the rows."""
+    def take(self, messages: Iterable[Received], rows: Rows[T], position: int) -> None:
+        """Takes records of the log, in their order, into the rows, which are then those at a position.
+
+        Raises StateError where one cannot be.
+        """
 
 
 class Table(Folding[T]):
@@ -97,11 +110,9 @@ class Table(Folding[T]):
         """The changed rows, as records of the topic."""
         return (Run(self.log, number, rows.items()) for number, rows in packed.items())
 
-    def replay(self, message: Received, rows: Rows[T]) -> None:
-        """Takes one row from the topic."""
-        key, value = message.key(), message.value()
-        if key is not None:
-            rows.set(key, None if value is None else rows.unpack(value))
+    def take(self, messages: Iterable[Received], rows: Rows[T], position: int) -> None:
+        """Takes rows as they are."""
+        rows.load({key: message.value() for message in messages if (key := message.key()) is not None}, position)
 
     def fitted(self, packed: bytes) -> bytes:
         """A row that its topic takes, under the longest key; EncodeError otherwise."""

@@ -7,14 +7,14 @@ from typing import Any
 
 import structlog
 
-from foldlog.core.errors import RegistryError, StateError, StoreError
+from foldlog.core.errors import StoreError
 from foldlog.engine.batch import Place, Received
 from foldlog.engine.kind import Folding
+from foldlog.engine.loading import SnapshotLoader
 from foldlog.engine.restoring import LogReader
 from foldlog.engine.rows import Rows
 from foldlog.engine.stats import Counters
 from foldlog.engine.store import Store
-from foldlog.engine.work import place_of, text_of
 
 log = structlog.get_logger()
 
@@ -53,35 +53,26 @@ class Partitions:
         go_on: Callable[[], bool],
         stalled: Callable[[], None],
     ) -> None:
-        """Folds each partition's log from where its store is to its end."""
+        """Brings each store to its log's end: from snapshots where it is empty, from the log for the rest."""
         for number, rows in self.rows.items():
             self._distrust(rows, marks[self._kind.log, number][1])
+        loader = SnapshotLoader(self._kind, self.rows, marks)
+        self._counters.restored = 0
+        self._counters.to_restore = _distance(loader.starts, loader.ends)
+        loader.load(reader, go_on, stalled, self._progress)
         starts = {(self._kind.log, n): max(rows.position, marks[self._kind.log, n][0]) for n, rows in self.rows.items()}
         ends = {place: marks[place][1] for place in starts}
-        self._counters.restored = 0
-        self._counters.to_restore = sum(max(0, ends[place] - start) for place, start in starts.items())
+        self._counters.to_restore += _distance(starts, ends)
         for messages in reader.read(starts, ends, go_on, stalled):
-            positions: dict[int, int] = {}
-            for message in messages:
-                self._replay(message)
-                positions[message.partition()] = message.offset() + 1
-            for number, position in positions.items():
-                rows = self.rows[number]
-                if not rows.pack():
-                    raise StateError(f"{self._kind.name}: a state folded from its log does not fit its schema")
-                rows.apply(position, blind=True)
-            self._counters.restored += len(messages)
+            for number, own in _by_partition(messages).items():
+                self._kind.take(own, self.rows[number], own[-1].offset() + 1)
+            self._progress(len(messages))
         for rows in self.rows.values():
             rows.write()
         self.count()
 
-    def _replay(self, message: Received) -> None:
-        try:
-            self._kind.replay(message, self.rows[message.partition()])
-        except (RegistryError, StateError):
-            raise
-        except Exception as error:
-            raise StateError(f"{place_of(message)} cannot be folded: {text_of(error)}") from error
+    def _progress(self, records: int) -> None:
+        self._counters.restored += records
 
     def clear(self, why: str) -> None:
         """Deletes every store; what is wrong with one is not always known."""
@@ -116,6 +107,19 @@ class Partitions:
             why = f"it is at {store.position}, its log ends at {high}"
         elif self._kind.forgets and 0 < store.position < high and time.time() - store.written > _OLDEST:
             why = "it slept longer than deletions are kept"
+        elif store.position == 0 and store.count:
+            why = "it was left half loaded"
         if why:
             store.clear(why)
             rows.forget()
+
+
+def _distance(starts: Mapping[Place, int], ends: Mapping[Place, int]) -> int:
+    return sum(max(0, ends[place] - start) for place, start in starts.items())
+
+
+def _by_partition(messages: Iterable[Received]) -> dict[int, list[Received]]:
+    found: dict[int, list[Received]] = {}
+    for message in messages:
+        found.setdefault(message.partition(), []).append(message)
+    return found

@@ -16,6 +16,7 @@ from foldlog.engine.kind import Folding, Kind
 from foldlog.engine.partitions import Partitions
 from foldlog.engine.restoring import NO_OFFSET, Group, LogReader, first_offsets, numbers_of
 from foldlog.engine.rows import Rows
+from foldlog.engine.snapshots import Snapshots
 from foldlog.engine.stats import Counters
 from foldlog.engine.transactions import Transactions
 from foldlog.engine.work import Work
@@ -37,6 +38,7 @@ class Parts:
     group: Group
     reader: LogReader
     partitions: Partitions | None
+    snapshots: Snapshots | None
     topics: Callable[[tuple[str, ...]], dict[str, tuple[str, int]]]
 
 
@@ -52,6 +54,7 @@ class Processor:
         self._log = parts.kind.log if isinstance(parts.kind, Folding) else ""
         self.counters = counters
         self.committed: dict[Place, int] = {}
+        self._snapshots = parts.snapshots
         self._places: tuple[Place, ...] = ()
         self._group: Any = None
         self._failures = 0  # in a row
@@ -87,8 +90,12 @@ class Processor:
             packed = self._packed()
             then = (lambda ends: self._kind.replies(work, self._positions() | dict(ends))) if work.replies else None
             outputs: list[Output | Run] = [*work.outputs, *work.runs(), *self._kind.outputs(packed)]
+            if self._snapshots is not None:
+                outputs += self._snapshots.due(self._rows, len(batch.messages))
             ends = self._tx.write(outputs, batch.offsets, batch.group, then)
             self._apply(packed, ends)
+            if self._snapshots is not None:
+                self._snapshots.committed(self._rows)
         except AbortError as error:
             log.warning("aborted", processor=self._kind.name, because=str(error), tainted=isinstance(error, TaintError))
             return self._again(batch.epoch, error)
@@ -222,7 +229,10 @@ class Processor:
         self._tx.open()
         committed = parts.group.committed(self._places)
         logs = {(self._log, number) for number in numbers} if self._log else set()
-        marks = parts.reader.watermarks({*self._places, *logs})
+        kept = {(self._snapshots.topic, number) for number in numbers} if self._snapshots else set()
+        marks = parts.reader.watermarks({*self._places, *logs, *kept})
+        if self._snapshots is not None:
+            self._snapshots.drop()
         if self._partitions is not None and isinstance(kind, Folding):
             self._partitions.open(numbers, self._store_id(kind))
             self._partitions.catch_up(
@@ -242,7 +252,8 @@ class Processor:
 
     def _store_id(self, kind: Folding[Any]) -> str:
         """What a store must be of: this topic, and these rows."""
-        described = self._parts.topics((*kind.inputs, kind.log))
+        kept = (kind.snapshots,) if kind.snapshots else ()
+        described = self._parts.topics((*kind.inputs, kind.log, *kept))
         counts = {name: count for name, (_, count) in described.items()}
         if set(counts.values()) != {kind.count}:
             raise StateError(f"{kind.name}: its topics must have {kind.count} partitions, they have {counts}")

@@ -1,52 +1,56 @@
 """The latest command ids of an aggregate, kept as the bytes of an Avro array's items (foldlog.Handled).
 
-Nearly every command is new: to find that out, and to add it, must not cost more than a look through a few kilobytes.
-So they are neither parsed nor counted one by one; an id that seems to be there is looked up item by item.
+Nearly every command is new: to find that out, and to add it, must cost next to nothing. So the items are neither
+parsed nor counted one by one; only an id that seems to be there is looked up item by item. An id stands here with its
+length before it, as Avro writes it.
 """
 
 from foldlog.contracts.skipping import zigzag
-from foldlog.contracts.varint import sized, varint
+from foldlog.contracts.varint import varint
 
 REMEMBERED = 64  # command ids kept with an aggregate; a repetition further back is a new command
+_SLACK = 16  # that many more are kept before the oldest are cut off, all of these at once
 
 Remembered = tuple[int, bytes]  # how many, and their items, the oldest first
 
 NOTHING: Remembered = (0, b"")
 
 
-def version_of(id_: bytes, handled: bytes) -> int | None:
+def version_of(id_: bytes, count: int, items: bytes) -> int | None:
     """The last version that a command of this id wrote; None where it is not known."""
-    wanted = sized(id_)
-    if wanted not in handled:
+    if id_ not in items:
         return None
     at, found = 0, None
-    while at < len(handled):  # what looked like the id may have been the end of another
-        end, version = _item(handled, at)
-        if handled.startswith(wanted, at):
+    for place in range(count):  # what looked like the id may have been the end of another
+        end, version = _item(items, at)
+        if place >= count - REMEMBERED and items.startswith(id_, at):
             found = version
         at = end
     return found
 
 
-def remember(id_: bytes, version: int, count: int, handled: bytes) -> Remembered:
+def remember(id_: bytes, version: int, count: int, items: bytes) -> Remembered:
     """Adds a new command with the last version that it wrote; forgets the oldest where there are too many."""
-    handled += sized(id_) + varint(version)
-    if count < REMEMBERED:
-        return count + 1, handled
-    return count, handled[_item(handled, 0)[0] :]
+    items += id_ + varint(version)
+    if count < REMEMBERED + _SLACK:
+        return count + 1, items
+    at = 0
+    for _ in range(count + 1 - REMEMBERED):
+        at, _version = _item(items, at)
+    return REMEMBERED, items[at:]
 
 
-def remember_event(id_: bytes, version: int, count: int, handled: bytes) -> Remembered:
+def remember_event(id_: bytes, version: int, count: int, items: bytes) -> Remembered:
     """As `remember`, where a log is replayed: a command of several events is met with each of them."""
-    known = version_of(id_, handled)
-    if known is None or known != version - 1:
-        return remember(id_, version, count, handled)
-    own = sized(id_) + varint(known)  # the last item, since nobody else wrote in between
-    return count, handled.removesuffix(own) + sized(id_) + varint(version)
+    before = version_of(id_, count, items)
+    if before is None or before != version - 1:
+        return remember(id_, version, count, items)
+    own = id_ + varint(before)  # the last item, since nobody else wrote in between
+    return count, items.removesuffix(own) + id_ + varint(version)
 
 
-def _item(handled: bytes, at: int) -> tuple[int, int]:
+def _item(items: bytes, at: int) -> tuple[int, int]:
     """The end of the item at a place, and its version."""
-    size, last = zigzag(handled, at)
-    number, last = zigzag(handled, last + 1 + (size >> 1))
+    size, last = zigzag(items, at)
+    number, last = zigzag(items, last + 1 + (size >> 1))
     return last + 1, number >> 1

@@ -5,7 +5,7 @@ crash the log has what is missing. A store says itself how far it is.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Generic, TypeVar, cast
 
@@ -17,6 +17,7 @@ T = TypeVar("T")
 _WRITE_EVERY = 1.0  # s
 _MOST_UNWRITTEN = 20_000  # rows
 _AROUND = 300  # bytes of a cached row beside its values: objects, dictionary entry, key
+_MOST_MET = 2_000_000  # keys kept to count a store that is loaded; beyond, it is asked for each
 _TYPICAL = 200  # bytes of a row, before any was seen
 _ABSENT = object()
 
@@ -24,10 +25,19 @@ _ABSENT = object()
 class Rows(Generic[T]):
     """Rows by key; changes stay in an overlay until the batch's transaction is committed.
 
-    `memory` is the room for cached rows in bytes; `hits` and `misses` count look-ups beyond the overlay.
+    `memory` is the room for cached rows in bytes; `hits` and `misses` count look-ups beyond the overlay. With `marks`
+    the store marks what changes, until it is `settled`.
     """
 
-    def __init__(self, store: Store, pack: Callable[[T], bytes], unpack: Callable[[bytes], T], memory: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        pack: Callable[[T], bytes],
+        unpack: Callable[[bytes], T],
+        memory: int,
+        *,
+        marks: bool = False,
+    ) -> None:
         self.store = store
         self.position, self.count = store.position, store.count
         self.changed: dict[bytes, T | None] = {}
@@ -35,6 +45,9 @@ class Rows(Generic[T]):
         self.unpack = unpack
         self.memory = memory
         self.hits = self.misses = 0
+        self.settled: set[bytes] = set()
+        self._marks = marks
+        self._met: set[bytes] | None = None if store.count else set()
         self._pack = pack
         self._cache: dict[bytes, T] = {}
         self._unwritten: dict[bytes, bytes | None] = {}
@@ -90,7 +103,7 @@ class Rows(Generic[T]):
 
         A row that was looked at before it was set is cached if it existed; `blind` rows were not looked at.
         """
-        cache, count = self._cache, self.count
+        cache, count, self._met = self._cache, self.count, None
         for key, row in self.changed.items():
             before = cache.pop(key, None)
             existed = before is not None or (blind and self._has(key))
@@ -107,8 +120,8 @@ class Rows(Generic[T]):
     def write(self) -> None:
         """Writes what is committed: one write with the log position."""
         if self.position != self.store.position or self._unwritten:
-            self.store.apply(self._unwritten, self.position, self.count)
-            self._unwritten = {}
+            self.store.apply(self._unwritten, self.position, self.count, marked=self._marks, settled=self.settled)
+            self._unwritten, self.settled = {}, set()
         self._due = time.monotonic() + _WRITE_EVERY
 
     def drop(self) -> None:
@@ -121,7 +134,40 @@ class Rows(Generic[T]):
         self.drop()
         self._cache = {}
         self._unwritten = {}
+        self.settled = set()
         self.position, self.count = self.store.position, self.store.count
+        self._met = None if self.count else set()
+
+    def packed_of(self, key: bytes) -> bytes | None:
+        """A row as bytes, as this batch has it."""
+        if key in self.packed:
+            return self.packed[key]
+        return self._unwritten[key] if key in self._unwritten else self.store.get(key)
+
+    def load(self, packed: Mapping[bytes, bytes | None], position: int) -> None:
+        """Takes rows as they are, up to a position of the log; they are not marked, and written where that is due."""
+        known, count = self._met, self.count
+        for key, row in packed.items():
+            existed = key in known if known is not None else self._has(key)
+            count += (row is not None) - existed
+            if known is not None:
+                (known.discard if row is None else known.add)(key)
+        if known is not None and len(known) > _MOST_MET:
+            self._met = None
+        self._unwritten |= packed
+        self.position, self.count = position, count
+        if len(self._unwritten) >= _MOST_UNWRITTEN:
+            self._load()
+
+    def loaded(self, position: int) -> None:
+        """Ends loading: the rows are those at a position of the log, and none has changed since."""
+        self._met = None
+        self.store.since = self.position = position
+        self._load()
+
+    def _load(self) -> None:
+        self.store.apply(self._unwritten, self.position, self.count)
+        self._unwritten = {}
 
     def _has(self, key: bytes) -> bool:
         return (self._unwritten[key] if key in self._unwritten else self.store.get(key)) is not None

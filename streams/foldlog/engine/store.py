@@ -2,12 +2,12 @@
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
 import structlog
-from rocksdict import Options, Rdict, WriteBatch
+from rocksdict import BlockBasedOptions, Options, Rdict, WriteBatch
 
 from foldlog.core.errors import StoreError
 
@@ -18,6 +18,8 @@ _POSITION = b"p"  # next offset of the log, decimal
 _LOG = b"t"  # id of the log's topic (one made anew has another history) and fingerprint of the rows
 _COUNT = b"n"  # number of rows, decimal
 _WRITTEN = b"w"  # seconds since the epoch, decimal
+_CHANGED = b"c"  # marks a row that changed since the last checkpoint
+_SINCE = b"s"  # position of that checkpoint, decimal
 _DAMAGE = ("Corruption", "No such file", "Invalid argument")
 
 
@@ -30,7 +32,7 @@ class Store:
 
     def __init__(self, path: Path, log_id: str) -> None:
         self.path = path
-        self._log_id = log_id
+        self.log_id = log_id
         self._db = _open(path)
         try:
             self._load()
@@ -42,16 +44,32 @@ class Store:
         """The row of a key, None where there is none."""
         return self._get(_ROW + key)
 
-    def apply(self, rows: Mapping[bytes, bytes | None], position: int, count: int) -> None:
-        """Writes and deletes rows, moves the log position and notes the number of rows, all or nothing."""
+    def apply(
+        self,
+        rows: Mapping[bytes, bytes | None],
+        position: int,
+        count: int,
+        *,
+        marked: bool = False,
+        settled: Iterable[bytes] = (),
+    ) -> None:
+        """Writes and deletes rows, moves the log position and notes the number of rows, all or nothing.
+
+        Rows may be `marked` as changed; rows that are `settled` lose their mark first.
+        """
         batch = WriteBatch(raw_mode=True)
+        for key in settled:
+            batch.delete(_CHANGED + key)
         for key, row in rows.items():
             if row is None:
                 batch.delete(_ROW + key)
             else:
                 batch.put(_ROW + key, row)
+            if marked:
+                batch.put(_CHANGED + key, b"")
         batch.put(_POSITION, b"%d" % position)
         batch.put(_COUNT, b"%d" % count)
+        batch.put(_SINCE, b"%d" % self.since)
         batch.put(_WRITTEN, b"%d" % int(time.time()))
         try:
             self._db.write(batch)
@@ -66,14 +84,24 @@ class Store:
                 return
             yield key[1:], row
 
+    def changed(self, most: int, after: bytes) -> list[bytes]:
+        """The next keys of marked rows, in their order."""
+        found: list[bytes] = []
+        for key in cast(Iterator[bytes], self._db.keys(from_key=_CHANGED + after)):
+            if not key.startswith(_CHANGED) or len(found) == most:
+                break
+            if key != _CHANGED + after:
+                found.append(key[1:])
+        return found
+
     def clear(self, why: str) -> None:
         """Deletes everything; the log has it all."""
         log.warning("store deleted, it is folded again from its log", store=str(self.path), because=why)
         self.close()
         shutil.rmtree(self.path, ignore_errors=True)
         self._db = _open(self.path)
-        self._db[_LOG] = self._log_id.encode()
-        self.position = self.count = 0
+        self._db[_LOG] = self.log_id.encode()
+        self.position = self.count = self.since = 0
 
     def close(self) -> None:
         """Releases the files."""
@@ -81,12 +109,13 @@ class Store:
 
     def _load(self) -> None:
         known = self._get(_LOG)
-        if known != self._log_id.encode():
+        if known != self.log_id.encode():
             if known is not None:
                 self.clear("it is of another log, or of rows of another shape")
-            self._db[_LOG] = self._log_id.encode()
+            self._db[_LOG] = self.log_id.encode()
         self.position = int(self._get(_POSITION) or 0)
         self.count = int(self._get(_COUNT) or 0)
+        self.since = int(self._get(_SINCE) or 0)
         self.written = float(self._get(_WRITTEN) or time.time())
 
     def _get(self, key: bytes) -> bytes | None:
@@ -115,4 +144,7 @@ def _options() -> Options:
     options.set_write_buffer_size(16 << 20)
     options.set_keep_log_file_num(1)
     options.set_max_open_files(64)
+    table = BlockBasedOptions()
+    table.set_bloom_filter(10, False)  # most look-ups that miss are of new aggregates
+    options.set_block_based_table_factory(table)
     return options

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -99,6 +99,14 @@ class Work:
         """The events, as they are written."""
         return (Run(self._log, partition, events) for partition, events in self.events.items() if events)
 
+    def add(self, partition: int, events: Events) -> None:
+        """Adds a command's events."""
+        known = self.events.get(partition)
+        if known is None:
+            self.events[partition] = events
+        else:
+            known += events
+
     def mark(self) -> tuple[int, int, int, dict[int, int]]:
         """How far the work is, for `undo`."""
         events = {partition: len(events) for partition, events in self.events.items()}
@@ -143,15 +151,21 @@ def time_of(message: Received) -> datetime:
     return datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
 
 
-def headers_of(message: Received) -> dict[str, str]:
+_NO_HEADERS: Mapping[str, str] = {}
+
+
+def headers_of(message: Received) -> Mapping[str, str]:
     """The headers that are the engine's own, as text; others may hold anything.
 
     Raises DecodeError where one is not UTF-8: a command whose id cannot be read could not be known again.
     """
-    found: dict[str, str] = {}
     name = ""
     try:
-        for name, value in message.headers() or ():
+        headers = message.headers()
+        if headers is None:
+            return _NO_HEADERS
+        found: dict[str, str] = {}
+        for name, value in headers:
             if name in _OWN_HEADERS:
                 found[name] = value.decode() if value is not None else ""
     except SystemError as error:
@@ -161,7 +175,7 @@ def headers_of(message: Received) -> dict[str, str]:
     return found
 
 
-def meta_of_command(message: Received, aggregate_id: str, version: int, headers: dict[str, str], id_: str) -> Meta:
+def meta_of_command(message: Received, aggregate_id: str, version: int, headers: Mapping[str, str], id_: str) -> Meta:
     """What a handler of commands may know beside the command."""
     return Meta(
         event_id="",

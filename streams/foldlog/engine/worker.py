@@ -35,6 +35,7 @@ from foldlog.engine.processor import Parts, Processor
 from foldlog.engine.restoring import Group, LogReader, topic_ids
 from foldlog.engine.serving import serving
 from foldlog.engine.shadows import Shadows, WarmPartitions
+from foldlog.engine.snapshots import Snapshots
 from foldlog.engine.standby import Standbys
 from foldlog.engine.stats import Counters, ProcessorStats
 from foldlog.engine.work import text_of
@@ -137,6 +138,7 @@ class Worker:
             Group(cluster.bootstrap, group, transactional_id, settings),
             LogReader(cluster.bootstrap, settings),
             _partitions(kind, self._state(group), settings, counters, shadows),
+            Snapshots.of(kind, self._codec, settings.snapshot_events),
             lambda names: topic_ids(self._admin, names),
         )
         line = Line(Processor(parts, counters), kind, feed)

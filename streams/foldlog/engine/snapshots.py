@@ -1,0 +1,82 @@
+"""Snapshots by sweep: what changed since the last checkpoint is written down, a few rows with every batch.
+
+A sweep takes the log position P, then writes every row that is marked as changed, as it is when its turn comes, and
+ends with a checkpoint that holds P. A row that changes after its turn is in the log after P. So the newest snapshots
+and the log from P make the state, whatever happens in between; a sweep that is cut short begins again.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from foldlog.contracts.codec import Codec
+from foldlog.core.contract import Checkpoint
+from foldlog.engine.batch import Run
+from foldlog.engine.kind import Folding, Kind
+from foldlog.engine.rows import Rows
+
+CHECKPOINT = b"\0checkpoint"  # its key; no aggregate's id has a NUL
+
+_LEAST = 50  # rows in a turn
+_SHARE = 8  # of a batch's records at most one in so many is a snapshot
+
+
+@dataclass
+class _Sweep:
+    """A sweep of one partition: the position it began at, the last key that is done, and this turn's keys."""
+
+    start: int
+    after: bytes = b""
+    turn: tuple[bytes, ...] = ()
+    ends: bool = False
+
+
+class Snapshots:
+    """The sweeps of a processor's partitions; used by the process thread alone.
+
+    A sweep begins when `every` records of the log are not covered by a checkpoint.
+    """
+
+    def __init__(self, topic: str, codec: Codec, every: int) -> None:
+        self.topic = topic
+        self._codec = codec
+        self._every = every
+        self._sweeps: dict[int, _Sweep] = {}
+
+    @classmethod
+    def of(cls, kind: Kind, codec: Codec, every: int) -> Self | None:
+        """Those of a kind that has snapshots."""
+        return cls(kind.snapshots, codec, every) if isinstance(kind, Folding) and kind.snapshots else None
+
+    def due(self, partitions: Mapping[int, Rows[Any]], records: int) -> Iterator[Run]:
+        """The snapshots to be written with a batch of so many records, at most one turn of each partition."""
+        for number, rows in partitions.items():
+            sweep = self._sweeps.get(number)
+            if sweep is None and rows.position - rows.store.since >= self._every:
+                rows.write()  # so that every change until now is marked
+                sweep = self._sweeps[number] = _Sweep(rows.position)
+            if sweep is not None:
+                yield Run(self.topic, number, self._turn(sweep, rows, max(_LEAST, records // _SHARE)))
+
+    def _turn(self, sweep: _Sweep, rows: Rows[Any], most: int) -> list[tuple[bytes, bytes | None]]:
+        sweep.turn = tuple(rows.store.changed(most, sweep.after))
+        sweep.ends = len(sweep.turn) < most
+        records: list[tuple[bytes, bytes | None]] = [(key, rows.packed_of(key)) for key in sweep.turn]
+        if sweep.ends:
+            records.append((CHECKPOINT, self._codec.encode(Checkpoint(sweep.start, rows.store.log_id, rows.count))))
+        return records
+
+    def committed(self, partitions: Mapping[int, Rows[Any]]) -> None:
+        """The batch's transaction is committed: its turns are done."""
+        for number, sweep in list(self._sweeps.items()):
+            rows = partitions[number]
+            rows.settled.update(sweep.turn)
+            if sweep.ends:
+                rows.store.since = sweep.start
+                del self._sweeps[number]
+            elif sweep.turn:
+                sweep.after, sweep.turn = sweep.turn[-1], ()
+
+    def drop(self) -> None:
+        """Nothing of the sweeps under way counts."""
+        self._sweeps = {}
