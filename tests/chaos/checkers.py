@@ -41,31 +41,42 @@ def conserved(found: Collected) -> Iterator[str]:
 
 
 def once(found: Collected) -> Iterator[str]:
-    """A command that was acknowledged is there once, one that never left is not, an unknown one once or not at all."""
+    """A command that arrived is there once, one that did not is not; whoever was told otherwise was told wrong.
+
+    A command without an id is as often there as it arrived: each place is a command of its own.
+    """
     applied: dict[str, list[Event]] = defaultdict(list)
     for event in found.events:
         applied[event.command].append(event)
     for id_, told in found.told.items():
         if told.kind not in ("garbage", "transfer"):
-            yield from _once(id_, told, [event.version for event in applied[id_]])
+            yield from _once(id_, told, found.arrived[id_], applied[id_])
 
 
-def _once(id_: str, told: Told, versions: list[int]) -> Iterator[str]:
-    senseless = told.kind == "nonsense"
-    if len(versions) > 1:
-        yield f"{id_} is in the log {len(versions)} times, as versions {versions}"
-    elif versions and (senseless or told.never_left):
-        yield f"{id_} is in the log though it {'makes no sense' if senseless else 'never left'}"
-    elif not versions and told.acknowledged and not senseless:
-        yield f"{id_} was acknowledged ({(told.places or told.replies)[0]}) and is not in the log"
+def _once(id_: str, told: Told, arrived: int, events: list[Event]) -> Iterator[str]:
+    versions = [event.version for event in events]
+    if told.acknowledged and not arrived:
+        yield f"{id_} was acknowledged ({(told.places or told.replies)[0]}) and never arrived"
+    if arrived and told.never_left:
+        yield f"{id_} arrived though it never left"
+    nameless = any(event.cause != event.command for event in events) or told.kind == "told"
+    wanted = 0 if told.kind == "nonsense" else arrived if nameless else min(arrived, 1)
+    if len(versions) != wanted:
+        yield f"{id_} arrived {arrived} times and is in the log {len(versions)} times, as versions {versions}"
+    elif nameless and len({event.cause for event in events}) < len(events):
+        yield f"one {id_} is in the log {len(versions)} times, as versions {versions}"
+    yield from _replied(id_, told, arrived, versions)
+
+
+def _replied(id_: str, told: Told, arrived: int, versions: list[int]) -> Iterator[str]:
     for status, version, _ in told.replies:
-        if status != ("rejected" if senseless else "accepted"):
+        if status != ("rejected" if told.kind == "nonsense" else "accepted"):
             yield f"{id_} was {status}"
-        elif not senseless and versions and version not in versions:
+        elif told.kind != "nonsense" and versions and version not in versions:
             yield f"{id_} was told version {version}, its event has {versions[0]}"
     first = sum(not duplicate for _, _, duplicate in told.replies)
-    if len(told.replies) > told.invoked or (first > 1 and not senseless):
-        yield f"{id_} was sent {told.invoked} times and has {len(told.replies)} replies, {first} of them first ones"
+    if len(told.replies) > arrived or (first > 1 and told.kind != "nonsense"):
+        yield f"{id_} arrived {arrived} times and has {len(told.replies)} replies, {first} of them first ones"
 
 
 def unique(found: Collected) -> Iterator[str]:

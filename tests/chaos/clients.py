@@ -104,7 +104,7 @@ class Client(threading.Thread):
         """A command without an id, as foreign producers send it: its place is its id, known by its correlation."""
         id_ = self._id("told")
         self._count(command)
-        self._sender.send(id_, "deposit", command, [("correlation-id", id_)])
+        self._sender.send(id_, "told", command, [("correlation-id", id_)])
 
     def _transfer(self) -> None:
         target = f"ghost-{self._random.randrange(GHOSTS)}" if self._random.random() < 0.08 else self._any()

@@ -1,5 +1,6 @@
 """What the checkers work on: plain values, read from the topics once everything is quiet."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -21,7 +22,8 @@ Table = dict[str, bytes]
 class Event(NamedTuple):
     """An event as a read_committed reader meets it, in the order of its partition.
 
-    `command` is the id by which its sender knows the command: its id, or its correlation where it was sent without.
+    `cause` is the id of its command, which is a place where it was sent without; `command` is the id by which its
+    sender knows it, then its correlation.
     """
 
     partition: int
@@ -30,6 +32,7 @@ class Event(NamedTuple):
     id: str
     account: str
     version: int
+    cause: str
     command: str
     record: Record
 
@@ -50,9 +53,14 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Collected:
-    """Everything that the checkers look at; `tables` are the views' topics, each row in JSON."""
+    """Everything that the checkers look at; `tables` are the views' topics, each row in JSON.
+
+    `arrived` counts the records that Kafka has of each id of a client. A client may have sent fewer: where a record's
+    time runs out, librdkafka gives its idempotent producer a new epoch, under which what was on its way is sent again.
+    """
 
     told: dict[str, Told]
+    arrived: Counter[str]
     events: tuple[Event, ...]
     tables: dict[str, Table]
     transfers: dict[str, Step]
@@ -65,6 +73,7 @@ def collect(topology: Topology, cluster: Cluster, codec: Codec, told: dict[str, 
     steps = _table(bootstrap, topics.table(context, "transfer"))
     return Collected(
         told=told,
+        arrived=Counter(_clients(reading.read(bootstrap, topics.commands(context, "account")))),
         events=tuple(_events(reading.read(bootstrap, topics.events(context, "account")), codec)),
         tables={
             view.name: {key: plain(codec.decode(value)) for key, value in _table(bootstrap, f"{context}.{view.name}")}
@@ -85,6 +94,15 @@ def _table(bootstrap: str, topic: str) -> list[tuple[str, bytes]]:
     return [(key, entry.value) for key, entry in found.items() if entry.value is not None]
 
 
+def _clients(entries: Iterable[reading.Entry]) -> Iterator[str]:
+    """The ids of what clients sent; what the engine moved to another partition is not sent again, nor is a saga's."""
+    for entry in entries:
+        headers = {name: value.decode() for name, value in entry.headers if value is not None and name != "garbage"}
+        id_ = headers.get("command-id") or headers.get("correlation-id") or ""
+        if id_ and "forwarded-from" not in headers and not id_.startswith("transfer:"):
+            yield id_
+
+
 def _events(entries: Iterable[reading.Entry], codec: Codec) -> Iterator[Event]:
     for entry in entries:
         record, meta = codec.decode_with(entry.value or b"")
@@ -92,7 +110,7 @@ def _events(entries: Iterable[reading.Entry], codec: Codec) -> Iterator[Event]:
         command = meta.correlation if ".commands:" in meta.causation else meta.causation
         key = (entry.key or b"").decode()
         where = entry.partition, entry.offset, key
-        yield Event(*where, meta.event_id, meta.aggregate_id, meta.version, command, record)
+        yield Event(*where, meta.event_id, meta.aggregate_id, meta.version, meta.causation, command, record)
 
 
 def _transfers(rows: Iterable[tuple[str, bytes]], codec: Codec) -> Iterator[tuple[str, Step]]:

@@ -14,8 +14,6 @@ from typing import Any, Literal
 
 Happening = Literal["invoke", "delivered", "fail", "ok", "unknown"]
 
-KINDS = ("open", "deposit", "withdraw", "audit", "nonsense", "transfer", "garbage")
-
 
 class History:
     """An append-only file; several threads may write, each line is whole."""

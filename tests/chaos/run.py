@@ -116,6 +116,7 @@ def _figures(found: Collected, scene: Stage, repeated: int) -> dict[str, int]:
     return {
         "commands": sum(t.invoked for t in found.told.values()),
         "repeated": repeated,
+        "sent again by librdkafka": sum(max(0, n - found.told[i].invoked) for i, n in found.arrived.items()),
         "without a reply": len(unsure),
         "events": len(found.events),
         "transfers": len(found.transfers),

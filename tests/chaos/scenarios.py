@@ -51,7 +51,8 @@ class Scene:
     def deposit(self, tag: str, header: str = "command-id") -> None:
         """A deposit to every account; without an id a command that is decided twice is not known again."""
         for name in ACCOUNTS:
-            self._send(f"{tag}-{name}", "deposit", Deposit(name, 100), header)
+            kind = "deposit" if header == "command-id" else "told"
+            self._send(f"{tag}-{name}", kind, Deposit(name, 100), header)
         assert self.sender.flush(20) == 0
 
     def decided(self) -> None:
