@@ -56,8 +56,8 @@ class Follower(LogReader):
     ) -> Iterator[list[Received]]:
         """What there is from the starts on, in small lists, beyond the ends too; stops where told to."""
         del ends, stalled  # nobody waits for this reader, so it waits for nobody's transaction
-        consumer = self._at(starts)
-        while go_on():
+        consumer = self._at(starts) if starts else None
+        while consumer and go_on():
             found = cast(list[Received], consumer.consume(_PORTION, _LONGEST_LOOK))
             records = [message for message in found if self._passed(message)]
             if not records:

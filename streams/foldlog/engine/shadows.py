@@ -62,6 +62,7 @@ class Shadows:
         numbers = frozenset() if self._failed else self.wanted - self._held
         try:
             # Asked for without the lock: a broker may take its time to answer, and a processor must not wait for it.
+            # Of the logs alone, so that none is loaded from snapshots: those must be read to their end in one go.
             marks = self._follower.watermarks((self.kind.log, number) for number in sorted(numbers))
             with self._lock:
                 return self._turn(numbers - self._held, marks)
