@@ -9,6 +9,7 @@ import pytest
 
 from foldlog.core import topics
 from foldlog.core.outcome import CAUSES, DeadLetter, Header
+from foldlog.engine.snapshots import CHECKPOINT
 from tests.engine.bank import LARGE, Misbehave, Open, Opened, Post, TransferMoney
 from tests.engine.processes import Worker
 from tests.engine.running import Bank, eventually
@@ -72,7 +73,13 @@ def test_a_value_that_is_no_command_is_put_aside_whole(bank: Bank, what: str) ->
 
 @pytest.mark.parametrize(
     ("key", "cause"),
-    [(None, "null-key"), (b"", "key-mismatch"), (b"\xff\xfe", "key-mismatch"), (b"bob", "key-mismatch")],
+    [
+        (None, "null-key"),
+        (CHECKPOINT, "reserved-key"),
+        (b"", "key-mismatch"),
+        (b"\xff\xfe", "key-mismatch"),
+        (b"bob", "key-mismatch"),
+    ],
 )
 def test_a_key_that_names_no_account_is_put_aside(bank: Bank, key: bytes | None, cause: str) -> None:
     value = bank.codec.encode(Open("ada"))

@@ -46,6 +46,7 @@ class DeadLetter(Record):
 # Causes of dead letters, with what an operator should know about each.
 CAUSES = {
     "null-key": "a command needs a key: the aggregate's id",
+    "reserved-key": "the key is one that the engine keeps for itself",
     "null-value": "a command needs a value; a tombstone means nothing on a commands topic",
     "malformed": "the bytes are not Avro in Confluent framing (byte 0, schema id of 4 bytes, Avro)",
     "unknown-schema": "the registry has no schema with the id in the record",

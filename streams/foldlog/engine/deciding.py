@@ -23,6 +23,7 @@ from foldlog.engine.batch import Output, Place, Received
 from foldlog.engine.remembered import remember, version_of
 from foldlog.engine.routing import forwarded
 from foldlog.engine.rows import Rows
+from foldlog.engine.snapshots import CHECKPOINT
 from foldlog.engine.work import (
     FAULTS,
     FORWARDED,
@@ -66,6 +67,10 @@ class Deciding(Aggregates):
             aggregate, home = self._blank, partition_of(key, self.count)
             if home != message.partition():
                 return self._forward(message, key, home, work)
+            if key == CHECKPOINT:
+                return work.dead_letter(
+                    message, "reserved-key", f"{key!r} is the key of checkpoints; choose another id"
+                )
         if value is None:
             return work.dead_letter(message, "null-value", "a command needs a value")
         try:

@@ -171,7 +171,7 @@ def headers_of(message: Received) -> Mapping[str, str]:
     except SystemError as error:
         raise DecodeError("the name of a header is not UTF-8") from error
     except UnicodeDecodeError as error:
-        raise DecodeError(f"a header after {name or 'the start'} is not UTF-8") from error
+        raise DecodeError(f"header {name} is not UTF-8") from error
     return found
 
 
