@@ -33,12 +33,18 @@ def on_stderr(context: str, level: str, form: str, colors: bool = False) -> Iter
             processors=[structlog.stdlib.ExtraAdder(), ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    handler.addFilter(_is_news)
     root.addHandler(handler)
     try:
         yield
     finally:
         root.removeHandler(handler)
         structlog.configure(**before)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """False for Faust's own account of an agent's end, a page of traceback: the worker tells it in one line."""
+    return not (record.exc_info and record.name.partition(".")[0] in ("faust", "mode"))
 
 
 def _processors(context: str, form: str) -> list[Processor]:
