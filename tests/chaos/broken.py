@@ -3,7 +3,9 @@
 Rule 0 breaks nothing. Whichever it is, files in the directory `CHAOS_HOOKS` hold the account's transactions up, so
 that a scenario happens where otherwise only the right moment would bring it about:
 `hold-INSTANCE` keeps a decided batch from beginning its transaction (`held-INSTANCE` says that one waits);
-`abort-INSTANCE` keeps one from committing (`aborting-INSTANCE`), and aborts it when the file goes.
+`abort-INSTANCE` keeps one from committing (`aborting-INSTANCE`), and aborts it when the file goes;
+`no-fencing`, there at the start, keeps a successor from ending the transactions of the owner before: a second wall
+behind the rules 1 and 3, which must hold without it.
 """
 
 import os
@@ -19,7 +21,7 @@ from foldlog.core.errors import AbortError
 from foldlog.engine import deciding
 from foldlog.engine.batch import Place
 from foldlog.engine.processor import Processor
-from foldlog.engine.restoring import LogReader
+from foldlog.engine.restoring import Group, LogReader
 from foldlog.engine.transactions import Transactions
 
 HOOKS = "CHAOS_HOOKS"
@@ -58,6 +60,8 @@ def install_hooks() -> None:
             raise AbortError("made by the suite")
         commit(self, producer, offsets, group)
 
+    if (Path(os.environ[HOOKS]) / "no-fencing").exists():
+        Group.end_predecessors = lambda *_, **__: None  # type: ignore[method-assign]
     Transactions.write = write_when_let  # type: ignore[method-assign]
     Transactions._commit = commit_when_let  # type: ignore[method-assign]
 

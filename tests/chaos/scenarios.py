@@ -87,6 +87,7 @@ class Scene:
 
 def zombie(scene: Scene) -> None:
     """A worker is frozen with a decided batch, loses its partitions to another one, and wakes up (rules 1 and 3)."""
+    scene.hook("no-fencing").touch()
     scene.begin()
     scene.open_accounts()
     scene.decided()
