@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 # One environment is installed into: never from two targets at once, whatever -j says.
 .NOTPARALLEL:
-.PHONY: help setup demo test test-adapters bench kill-tests check lint types imports contracts format schemas manifests up down \
+.PHONY: help setup demo test test-adapters bench chaos kill-tests check lint types imports contracts format schemas manifests up down \
 	status clean distclean
 
 VENV := .venv
@@ -18,6 +18,10 @@ RELEASES = $(shell git tag --list "v*" 2>/dev/null)
 PYTEST ?=
 # Extra arguments for foldlog bench: make bench BENCH="--part throughput --rounds 3"
 BENCH ?=
+# How long faults go on, their schedule's seed, and more arguments: make chaos CHAOS="--runs 20"
+SECONDS ?= 180
+SEED ?= 7
+CHAOS ?=
 PYTHONS := $(if $(PYTHON),'$(PYTHON)',python3.13 python3.12 python3.11 python3 python)
 # A terminal sees pip's own progress; a log sees one line per step.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -37,10 +41,11 @@ test-adapters: $(DEV) ## the tests that need PostgreSQL, Redis, RabbitMQ or Node
 	@$(BIN)/python -m pytest -p tests.no_skips -m adapters $(PYTEST) || { code=$$?; test $$code -eq 5 && \
 		$(SAY) "no test needs a server yet" || exit $$code; }
 
-bench: $(DEV) ## foldlog beside Kafka Streams, Quix Streams and Faust: build/bench.json
-	@$(BIN)/python -m tests.bench.peers.setup build/peers
-	@export FOLDLOG_HOME=build/bench; trap '$(BIN)/foldlog down --wipe' EXIT; trap 'exit 130' INT TERM; \
-		$(BIN)/foldlog up && $(BIN)/foldlog bench --peers build/peers --plot build/bench.png $(BENCH)
+bench: $(DEV) ## foldlog beside Kafka Streams, Quix Streams and Faust: build/bench.json (half an hour)
+	@$(BIN)/python -m tests.bench $(BENCH)
+
+chaos: $(DEV) ## three brokers, workers and clients under real faults: make chaos SECONDS=180 SEED=7
+	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) --seed $(SEED) $(CHAOS)
 
 kill-tests: $(DEV) ## the tests that kill workers, with the whole purchase log (a quarter of an hour)
 	@FOLDLOG_E2E_ORDERS=0 $(BIN)/python -m pytest -p tests.no_skips --timeout 1800 tests/e2e $(PYTEST)
