@@ -154,3 +154,16 @@ def test_a_line_whose_commit_is_late_handles_everything_once(cluster: Cluster, t
         assert broker.proxy.delivered.is_set()
         assert line.transactions.taints > 1  # one is the end of the line
         assert [(event.amount, meta.version) for event, meta in context.events()] == [(n, n + 1) for n in range(40)]
+
+
+def test_an_error_that_comes_up_while_the_client_calls_back_is_taint(broker: Broker) -> None:
+    log, offsets, group = _source(broker, "calling-back")
+    transactions = Transactions(clients.transactional(broker.direct, Settings()), "calling-back", 5000)
+
+    def fenced(_: Mapping[Partition, int]) -> Iterable[Output]:
+        raise SystemError("<function on_delivery> returned a result with an exception set")
+
+    with pytest.raises(TaintError, match="in a callback"):
+        transactions.write([Output(log, 0, b"key", b"value")], offsets, group, fenced)
+    transactions.discard()
+    assert [entry.value for entry in reading.read(broker.direct, log)] == []

@@ -1,7 +1,10 @@
 """The local store: rows and the position of their log in one write, healed by deletion."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -47,6 +50,37 @@ def test_a_write_that_fails_changes_nothing(store: Store) -> None:
     again = Store(store.path, "log-1")
     assert (dict(again.rows()), again.position, again.count) == ({b"a": b"1"}, 1, 1)
     again.close()
+
+
+def test_a_store_whose_disk_is_full_is_cleared_once_there_is_room(tmp_path: Path) -> None:
+    """In a process of its own: a limit on files' sizes stands in for the disk."""
+    script = """
+        import resource, signal, sys
+        from pathlib import Path
+        from foldlog.core.errors import StoreError
+        from foldlog.engine.store import Store
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        store = Store(Path(sys.argv[1]), "log")
+        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, most))
+        for act in (lambda: store.apply({b"k": b"x" * (1 << 20)}, 1, 1), lambda: store.clear("it is full")):
+            try:
+                act()
+            except StoreError as error:
+                print("refused:", error)
+        store.close()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        store = Store(Path(sys.argv[1]), "log")
+        store.apply({b"k": b"v"}, 2, 1)
+        print("row:", store.get(b"k"), store.position)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(script), str(tmp_path / "s")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "refused: store" in done.stdout
+    assert done.stdout.endswith("row: b'v' 2\n")
 
 
 def test_a_store_of_another_log_is_emptied(store: Store) -> None:

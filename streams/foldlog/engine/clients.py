@@ -64,9 +64,6 @@ def transactional(bootstrap: str, settings: Settings) -> Config:
         "enable.idempotence": True,
         "transaction.timeout.ms": settings.transaction_timeout_ms,
         "compression.type": settings.compression,
-        # A transaction that follows another at once is told to wait for the first one's markers, a few milliseconds;
-        # the default of 100 would be most of the time from command to event.
-        "retry.backoff.ms": 5,
         "linger.ms": 2,
         "batch.size": 1 << 20,
         "batch.num.messages": 10_000,

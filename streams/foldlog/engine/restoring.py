@@ -207,12 +207,12 @@ def first_offsets(
 def topic_ids(admin: Any, names: Iterable[str]) -> dict[str, tuple[str, int]]:
     """The id and the number of partitions of each topic; StateError names what is missing."""
     found: dict[str, tuple[str, int]] = {}
-    for name, future in admin.describe_topics(TopicCollection(list(names))).items():
+    for name, future in admin.describe_topics(TopicCollection(list(names)), request_timeout=10).items():
         try:
-            described = future.result(30)
+            described = future.result(12)
         except (KafkaException, TimeoutError) as error:
             if isinstance(error, KafkaException) and error.args[0].code() in _NO_TOPIC:
                 raise StateError(f"topic {name}: {error.args[0].str()}; run `foldlog topics apply`") from error
-            raise TaintError(f"topic {name} cannot be described: {error}") from error
+            raise TaintError(f"topic {name} cannot be described: {str(error) or 'no answer'}") from error
         found[name] = (str(described.topic_id), len(described.partitions))
     return found

@@ -100,19 +100,28 @@ class Store:
         self.close()
         shutil.rmtree(self.path, ignore_errors=True)
         self._db = _open(self.path)
-        self._db[_LOG] = self.log_id.encode()
+        self._name()
         self.position = self.count = self.since = 0
 
     def close(self) -> None:
-        """Releases the files."""
-        self._db.close()
+        """Releases the files; what RocksDB could not write before it complains of again, and the log has it."""
+        try:
+            self._db.close()
+        except Exception as error:
+            log.debug("store closed", store=str(self.path), because=str(error))
+
+    def _name(self) -> None:
+        try:
+            self._db[_LOG] = self.log_id.encode()
+        except Exception as error:
+            raise StoreError(f"store {self.path} cannot be written: {error}") from error
 
     def _load(self) -> None:
         known = self._get(_LOG)
         if known != self.log_id.encode():
             if known is not None:
                 self.clear("it is of another log, or of rows of another shape")
-            self._db[_LOG] = self.log_id.encode()
+            self._name()
         self.position = int(self._get(_POSITION) or 0)
         self.count = int(self._get(_COUNT) or 0)
         self.since = int(self._get(_SINCE) or 0)

@@ -66,12 +66,17 @@ class Transactions:
         try:
             self._begin(producer)
             self._produce(producer, outputs)
+            # The records go before the offsets: where the markers of the transaction before are not written yet, the
+            # client tries again to register partitions after 20 ms, to register offsets after 100.
+            producer.flush(self._limit)
             if then is not None:
-                producer.flush(self._limit)
                 self._produce(producer, then(self._ends))
             self._commit(producer, offsets, group)
         except KafkaException as error:
             raise self._failure(error) from error
+        except SystemError as error:
+            # The client's way to say that its error came up while it was calling back: a producer fenced in a flush.
+            raise TaintError(f"the client failed in a callback: {error.__cause__ or error}") from error
         return self._ends
 
     def open(self) -> None:
