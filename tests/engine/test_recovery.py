@@ -108,7 +108,7 @@ def test_damage_that_shows_while_working_is_healed_at_once(own_bank: Bank, start
     [table] = (state / "0").glob("*.sst")
     content = table.read_bytes()
     quarter = len(content) // 4
-    table.write_bytes(content[:quarter] + b"\x5a" * quarter + content[2 * quarter :])
+    table.write_bytes(content[: 2 * quarter] + b"\x5a" * quarter + content[3 * quarter :])  # where the rows are
     worker = start("account").ready()
     assert "store deleted" not in worker.output
     bank.send(*(Post(account, ten) for account in accounts))

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,7 +25,8 @@ def context(cluster: Cluster, tmp_path: Path) -> Iterator[Context]:
         yield fresh
 
 
-def _held_over_a_rebalance(context: Context, old: Member, new: Member) -> tuple[Batch, Assignment]:
+@contextmanager
+def _held_over_a_rebalance(context: Context, old: Member, new: Member) -> Iterator[tuple[Batch, Assignment]]:
     """A batch that `old` polled before it lost a partition to `new`, and what `old` was given afterwards."""
     first = old.assignment()
     old.feed.go_on(first.epoch, dict.fromkeys(first.partitions, 0))
@@ -34,13 +35,12 @@ def _held_over_a_rebalance(context: Context, old: Member, new: Member) -> tuple[
     with new.running():
         mine, theirs = old.assignment(), new.assignment()
         assert {*mine.partitions, *theirs.partitions} == set(first.partitions)
-    return batch, mine
+        yield batch, mine
 
 
 def test_a_batch_held_over_a_rebalance_is_refused(context: Context) -> None:
     old, new, transactions = Member(context, "a"), Member(context, "b"), context.transactions("a")
-    with old.running():
-        batch, _ = _held_over_a_rebalance(context, old, new)
+    with old.running(), _held_over_a_rebalance(context, old, new) as (batch, _):
         with pytest.raises(AbortError, match=r"ILLEGAL_GENERATION|UNKNOWN_MEMBER_ID"):
             transactions.write([context.event(1, 1)], batch.offsets, batch.group)
         transactions.abort()
@@ -49,8 +49,7 @@ def test_a_batch_held_over_a_rebalance_is_refused(context: Context) -> None:
 
 def test_with_a_membership_taken_later_it_would_be_accepted(context: Context) -> None:
     old, new, transactions = Member(context, "a"), Member(context, "b"), context.transactions("a")
-    with old.running():
-        batch, now = _held_over_a_rebalance(context, old, new)
+    with old.running(), _held_over_a_rebalance(context, old, new) as (batch, now):
         transactions.write([context.event(1, 1)], batch.offsets, now.group)
     assert context.amounts() == [1]  # written for partitions of which one has another owner
 
