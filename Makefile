@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 # One environment is installed into: never from two targets at once, whatever -j says.
 .NOTPARALLEL:
-.PHONY: help setup demo test test-adapters bench chaos kill-tests check lint types imports contracts format schemas manifests up down \
+.PHONY: help setup demo test test-adapters bench chaos chaos-smoke chaos-rules kill-tests check lint types imports contracts format schemas manifests up down \
 	status clean distclean
 
 VENV := .venv
@@ -35,7 +35,7 @@ demo: $(RUN) ## a real order log through the whole pipeline, every total checked
 
 test: $(DEV) check ## style, types, layers, contracts and every test that needs no server
 	@$(SAY) "pytest"
-	@$(BIN)/python -m pytest -p tests.no_skips -m "not adapters" $(PYTEST)
+	@$(BIN)/python -m pytest -p tests.no_skips -m "not adapters and not soak" $(PYTEST)
 
 test-adapters: $(DEV) ## the tests that need PostgreSQL, Redis, RabbitMQ or Node on this machine
 	@$(BIN)/python -m pytest -p tests.no_skips -m adapters $(PYTEST) || { code=$$?; test $$code -eq 5 && \
@@ -46,6 +46,13 @@ bench: $(DEV) ## foldlog beside Kafka Streams, Quix Streams and Faust: build/ben
 
 chaos: $(DEV) ## three brokers, workers and clients under real faults: make chaos SECONDS=180 SEED=7
 	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) --seed $(SEED) $(CHAOS)
+
+chaos-smoke: $(DEV) ## half a minute of faults, as a test
+	@$(BIN)/python -m pytest -p tests.no_skips --timeout 900 -m soak $(PYTEST)
+
+chaos-rules: $(DEV) ## each rule of the engine switched off must be caught; a commit delayed twenty times
+	@$(BIN)/python -m tests.chaos.rules
+	@$(BIN)/python -m tests.chaos.taint --runs 20
 
 kill-tests: $(DEV) ## the tests that kill workers, with the whole purchase log (a quarter of an hour)
 	@FOLDLOG_E2E_ORDERS=0 $(BIN)/python -m pytest -p tests.no_skips --timeout 1800 tests/e2e $(PYTEST)

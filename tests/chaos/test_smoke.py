@@ -24,6 +24,7 @@ def without() -> tuple[str, ...]:
     return ()
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_nothing_is_lost_made_twice_or_shown_that_was_aborted(tmp_path: Path, without: tuple[str, ...]) -> None:
     plan = Plan(SEED, SECONDS, schedule(SEED, SECONDS, without), without)
