@@ -17,8 +17,7 @@ from foldlog.engine.rows import Rows
 
 CHECKPOINT = b"\0checkpoint"  # its key; no aggregate's id has a NUL
 
-_LEAST = 50  # rows in a turn
-_SHARE = 8  # of a batch's records at most one in so many is a snapshot
+_LEAST = 50  # rows in a turn; otherwise as many as the batch has records, so that new rows do not outrun the sweep
 
 
 @dataclass
@@ -56,7 +55,7 @@ class Snapshots:
                 rows.write()  # so that every change until now is marked
                 sweep = self._sweeps[number] = _Sweep(rows.position)
             if sweep is not None:
-                yield Run(self.topic, number, self._turn(sweep, rows, max(_LEAST, records // _SHARE)))
+                yield Run(self.topic, number, self._turn(sweep, rows, max(_LEAST, records)))
 
     def _turn(self, sweep: _Sweep, rows: Rows[Any], most: int) -> list[tuple[bytes, bytes | None]]:
         sweep.turn = tuple(rows.store.changed(most, sweep.after))
