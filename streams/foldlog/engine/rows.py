@@ -63,7 +63,7 @@ class Rows(Generic[T]):
         if cached is not None:
             self.hits += 1
             return cached
-        packed = self._unwritten[key] if key in self._unwritten else self.store.get(key)
+        packed = self._committed(key)
         if packed is None:
             return None
         self.misses += 1
@@ -140,9 +140,7 @@ class Rows(Generic[T]):
 
     def packed_of(self, key: bytes) -> bytes | None:
         """A row as bytes, as this batch has it."""
-        if key in self.packed:
-            return self.packed[key]
-        return self._unwritten[key] if key in self._unwritten else self.store.get(key)
+        return self.packed[key] if key in self.packed else self._committed(key)
 
     def load(self, packed: Mapping[bytes, bytes | None], position: int) -> None:
         """Takes rows as they are, up to a position of the log; they are not marked, and written where that is due."""
@@ -170,7 +168,10 @@ class Rows(Generic[T]):
         self._unwritten = {}
 
     def _has(self, key: bytes) -> bool:
-        return (self._unwritten[key] if key in self._unwritten else self.store.get(key)) is not None
+        return self._committed(key) is not None
+
+    def _committed(self, key: bytes) -> bytes | None:
+        return self._unwritten[key] if key in self._unwritten else self.store.get(key)
 
     def _shrink(self) -> None:
         """Drops the rows that were not changed for longest, where the cache is larger than its room."""
