@@ -73,10 +73,10 @@ def bench(
 
     chosen = suite.Plan(_parts(part or []), rounds, keys, _sizes(scale), found_in(peers) if peers else [])
     environment = _environment(settings or [])
-    _write(None)
+    output.keep(RESULT, None)
     with Interrupts().heard(), _stage(commands, accounts, environment) as stage:
         found = suite.run(stage, chosen, output.bar, output.note)
-    _write(json.dumps(found, indent=2) + "\n")
+    output.keep(RESULT, json.dumps(found, indent=2) + "\n")
     _draw(found, plot)
     if as_json:
         output.write_json(found)
@@ -166,17 +166,6 @@ def _flat(value: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, flo
 def _table(header: tuple[str, ...], rows: Sequence[Sequence[str]]) -> None:
     output.write_table(header, rows, frozenset(header[1:]))
     output.write("\n")
-
-
-def _write(text: str | None) -> None:
-    """The result, or its removal: what an earlier run found must not pass for this one's."""
-    try:
-        RESULT.parent.mkdir(parents=True, exist_ok=True)
-        RESULT.unlink(missing_ok=True)
-        if text is not None:
-            RESULT.write_text(text, "utf-8")
-    except OSError as error:
-        raise ConfigError(f"{RESULT} cannot be written: {error.strerror}") from error
 
 
 def _draw(found: Mapping[str, Any], file: Path | None) -> None:

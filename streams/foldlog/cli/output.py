@@ -9,11 +9,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from foldlog.core.errors import ConfigError
 
 # rich draws about 2,000 rows a second; longer tables are laid out by hand.
 DRAWN_ROWS = 1000
@@ -138,3 +141,17 @@ def steps() -> Iterator[Callable[[str, int, int], None]]:
             progress.update(tasks[step], completed=done, total=total or None)  # type: ignore[arg-type]
 
         yield report
+
+
+def keep(file: Path, text: str | None) -> None:
+    """Writes a result, or removes it: what an earlier run found must not pass for this one's.
+
+    Raises ConfigError where the file cannot be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
+        if text is not None:
+            file.write_text(text, "utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror}") from error

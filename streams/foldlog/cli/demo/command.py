@@ -8,7 +8,6 @@ import typer
 
 from foldlog.cli import loading, output
 from foldlog.cli.arguments import Json, examples
-from foldlog.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from foldlog.cli.demo.report import Run
@@ -39,27 +38,16 @@ def demo(
     from foldlog.cli.demo.run import MODULE, run
 
     loading.topology(MODULE)  # first of all: a wrong working directory is left as it is
-    _write(None)
+    output.keep(RESULT, None)
     with Interrupts().heard() as interrupts:
         done = run(orders, keep, interrupts)
     found = report.figures(done)
-    _write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    output.keep(RESULT, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     if as_json:
         output.write_json(found)
     else:
         report.show(found)
     _conclude(done)
-
-
-def _write(text: str | None) -> None:
-    """The result, or its removal: what an earlier run found must not pass for this one's."""
-    try:
-        RESULT.parent.mkdir(parents=True, exist_ok=True)
-        RESULT.unlink(missing_ok=True)
-        if text is not None:
-            RESULT.write_text(text, "utf-8")
-    except OSError as error:
-        raise ConfigError(f"{RESULT} cannot be written: {error.strerror}") from error
 
 
 def _conclude(done: "Run") -> None:
