@@ -3,13 +3,11 @@
 The brokers talk to each other directly, so that what is done to a client's network is done to clients alone.
 """
 
-import base64
 import json
 import os
 import signal
 import subprocess
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +18,7 @@ from confluent_kafka.admin import AdminClient
 
 from foldlog.cluster.artifacts import Software
 from foldlog.cluster.java import aot_options, java
-from foldlog.cluster.kafka import LOGGING
+from foldlog.cluster.kafka import LOGGING, cluster_id
 from foldlog.cluster.ports import HOST
 from foldlog.core.errors import ClusterError
 from tests.chaos.wire import Proxy
@@ -87,7 +85,9 @@ class Node:
 
     def format(self, cluster: str) -> subprocess.Popen[bytes]:
         """Begins to give the log directory its identity."""
-        return self._java("-Xmx128m", "kafka.tools.StorageTool", "format", "-t", cluster, "-c", "server.properties")
+        return self._java(
+            "-Xmx128m", "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", "server.properties"
+        )
 
     def start(self) -> None:
         """Starts the process; it serves a second or two later."""
@@ -167,7 +167,7 @@ class Nodes:
 
     def start(self) -> None:
         """Formats and starts all; returns when each is in the metadata. ClusterError where one does not come."""
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster = cluster_id()
         for node, formatting in [(node, node.format(cluster)) for node in self.all]:
             if formatting.wait(60):
                 raise ClusterError(f"the log directory of node {node.number} cannot be formatted: see {node.log}")

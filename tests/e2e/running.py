@@ -32,6 +32,7 @@ from topologies.orders.stock_levels import StockLevel
 
 ROOT = Path(__file__).parents[2]
 SESSION_MS = 6000  # the least that a broker allows by default (group.min.session.timeout.ms)
+BATCH = 250  # records: a worker is disturbed between and within batches, not after the one that holds everything
 VIEWS = ("customers", "order_status", "stock_levels")
 LOGS = ("order", "stock", "payment")
 
@@ -81,6 +82,7 @@ class Worker:
             "FOLDLOG_HOME": str(home),
             "FOLDLOG_INSTANCE": instance,
             "FOLDLOG_SESSION_TIMEOUT_MS": str(SESSION_MS),
+            "FOLDLOG_BATCH_RECORDS": str(BATCH),
             "PYTHONPATH": os.pathsep.join([str(ROOT / "streams"), str(ROOT)]),
         }
         command = [sys.executable, "-m", "foldlog.cli.main", "run", "tests.e2e.renamed"]

@@ -1,5 +1,6 @@
 """The metrics of a running worker, as Prometheus reads them."""
 
+import time
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
@@ -10,6 +11,7 @@ import pytest
 from foldlog.cluster import Cluster
 from foldlog.core.errors import TaintError
 from foldlog.engine import clients
+from foldlog.engine.batch import Output
 from foldlog.engine.metered import Metered
 from foldlog.engine.stats import Counters, Histogram
 from tests.engine.bank import Misbehave, Open, Post
@@ -121,6 +123,27 @@ def test_who_was_fenced_counts_it(context: Context) -> None:
     assert context.amounts() == [1, 2]
     assert [(each.aborts, each.taints, each.fences) for each in counted] == [(1, 1, 1), (0, 0, 0)]
     assert [each.commit_seconds.buckets()[-1] for each in counted] == [("+Inf", 1.0), ("+Inf", 1.0)]
+
+
+def test_a_fence_that_a_refused_record_tells_of_is_counted(context: Context) -> None:
+    config, counters = clients.transactional(context.cluster.bootstrap, context.settings), Counters()
+    old, new = (Metered(config, f"{context.group}.a", 10_000, each) for each in (counters, Counters()))
+
+    def slowly() -> Iterator[Output]:  # by the third record the client knows that it is fenced
+        for version in range(1, 4):
+            yield context.event(version, version)
+            time.sleep(1)
+
+    member = Member(context, "a")
+    with member.running():
+        group = member.assignment().group
+        old.open()
+        new.open()
+        with pytest.raises(TaintError, match="fenced by a newer instance"):
+            old.write(slowly(), {(context.commands, 0): 0}, group)
+    old.discard()
+    new.discard()
+    assert (counters.aborts, counters.taints, counters.fences) == (1, 1, 1)
 
 
 def test_a_histogram_counts_below_and_at_each_bound() -> None:

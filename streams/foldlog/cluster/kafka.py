@@ -75,14 +75,19 @@ def is_formatted(place: Place) -> bool:
 
 
 def _format(place: Place, software: Software) -> None:
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    tool = ["kafka.tools.StorageTool", "format", "-t", f"{cluster}", "-c", "run/server.properties"]
+    tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id()}", "-c", "run/server.properties"]
     command = [*java(), "-Xmx128m", *_classpath(software), *tool]
     done = subprocess.run(command, cwd=place.root, capture_output=True, text=True, check=False)
     if done.returncode:
         log = place.log("format")
+        log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(done.stdout + done.stderr, "utf-8")
         raise ClusterError(f"Kafka's log directory cannot be formatted: see {log}")
+
+
+def cluster_id() -> str:
+    """A random UUID as Kafka writes one. With a dash in front (one of 64) it would be an option to Kafka's tools."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def _classpath(software: Software) -> list[str]:

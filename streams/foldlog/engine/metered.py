@@ -66,6 +66,10 @@ class Metered(Transactions):
 
 
 def is_fence(error: AbortError) -> bool:
-    """Whether the brokers refused because somebody else has taken over."""
+    """Whether the brokers refused because somebody else has taken over; the client may wrap what they said."""
     cause = error.__cause__
-    return isinstance(cause, KafkaException) and cause.args[0].code() in _FENCED
+    while cause is not None:
+        if isinstance(cause, KafkaException) and cause.args[0].code() in _FENCED:
+            return True
+        cause = cause.__cause__
+    return False

@@ -73,7 +73,8 @@ class Transactions:
                 self._produce(producer, then(self._ends))
             self._commit(producer, offsets, group)
         except KafkaException as error:
-            raise self._failure(error) from error
+            told = _told(producer, error)
+            raise self._failure(told) from told
         except SystemError as error:
             # The client's way to say that its error came up while it was calling back: a producer fenced in a flush.
             raise TaintError(f"the client failed in a callback: {error.__cause__ or error}") from error
@@ -214,6 +215,17 @@ def _send(producer: Producer, output: Output, on_delivery: Any) -> None:
             producer.poll(0.1)
         else:
             return
+
+
+def _told(producer: Producer, error: KafkaException) -> KafkaException:
+    """What made the client give up: a record that it refuses then says no more than that it has."""
+    if error.args[0].code() != KafkaError._FATAL:
+        return error
+    try:
+        producer.commit_transaction(0)
+    except KafkaException as reason:
+        return reason
+    return error
 
 
 def fence(config: Mapping[str, Any], transactional_id: str) -> None:
