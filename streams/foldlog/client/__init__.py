@@ -1,0 +1,1 @@
+"""Commands, replies, events and views for Python programs."""

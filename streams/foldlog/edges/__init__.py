@@ -1,0 +1,1 @@
+"""Where other systems meet a context: HTTP, RabbitMQ, webhooks."""

@@ -1,0 +1,1 @@
+"""Views for people: replicas in DuckDB, SQL, tables, exports."""

@@ -1,0 +1,1 @@
+"""Views and logs in other stores: PostgreSQL, Redis, Parquet."""
