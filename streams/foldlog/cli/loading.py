@@ -4,21 +4,14 @@ import importlib
 import re
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
+from foldlog.client.connection import Connection, connect
 from foldlog.core.errors import ConfigError, FoldlogError
 from foldlog.core.topology import Processor, Topology
 
-if TYPE_CHECKING:
-    from foldlog.cluster import Cluster
-    from foldlog.contracts.codec import Codec
-    from foldlog.contracts.registry import Registry
-    from foldlog.settings import Settings
+__all__ = ["Connection", "connect", "context_of", "kind", "place", "topology"]
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _PLACE = re.compile(r"([a-z][a-z0-9_]*)\.([a-z][a-z0-9_]*)")
@@ -58,39 +51,6 @@ def context_of(name: str, module: str | None) -> Topology:
 def kind(processor: Processor) -> str:
     """What a processor is called in messages: decider, saga, view or reactor."""
     return type(processor).__name__.lower()
-
-
-@dataclass(frozen=True)
-class Connection:
-    """The settings of this process and the cluster they lead to."""
-
-    settings: "Settings"
-    cluster: "Cluster"
-    registry: "Registry"
-
-    @property
-    def bootstrap(self) -> str:
-        """Kafka's address."""
-        return self.cluster.bootstrap
-
-    def codec(self, of: Topology) -> "Codec":
-        """Encodes and decodes the records of a context."""
-        from foldlog.contracts.codec import Codec
-
-        return Codec(of, self.registry)
-
-
-@contextmanager
-def connect() -> Iterator[Connection]:
-    """The cluster of the settings, else the running embedded one; ClusterError says how to start one."""
-    from foldlog import cluster
-    from foldlog.contracts.registry import Registry
-    from foldlog.settings import load
-
-    settings = load()
-    found = cluster.find(settings.bootstrap, settings.registry, settings.home)
-    with closing(Registry(found.registry)) as registry:
-        yield Connection(settings, found, registry)
 
 
 def _imported(module: str) -> ModuleType:
