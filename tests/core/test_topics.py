@@ -1,5 +1,7 @@
 """The topics of a context follow from its processors."""
 
+from dataclasses import replace
+
 from foldlog.core import Topology
 from foldlog.core.contract import contracts
 from foldlog.core.topics import MAX_MESSAGE_BYTES, topics
@@ -18,12 +20,21 @@ def test_each_processor_has_its_topics() -> None:
         "counting.totals.rekeyed",
         "counting.totals",
         "counting.replies",
+        "counting.generations",
         "counting.dead-letters",
     ]
 
 
+def test_a_view_of_a_later_version_has_topics_of_its_own() -> None:
+    changed = replace(counting, views=(replace(totals, version=2),))
+    assert {topic.name for topic in topics(changed)} - {topic.name for topic in topics(counting)} == {
+        "counting.totals.g2.rekeyed",
+        "counting.totals.g2",
+    }
+
+
 def test_keyed_topics_have_equal_partition_counts() -> None:
-    assert {topic.partitions for topic in topics(counting)[:-1]} == {3}
+    assert {topic.partitions for topic in topics(counting)[:-2]} == {3}
 
 
 def test_a_log_is_compacted_and_never_deleted_by_time() -> None:

@@ -1,6 +1,7 @@
 """A context that could not run is refused when it is made, in a line that says why."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,10 +65,17 @@ def test_names_are_lower_case(name: str) -> None:
         make(deciders=(decider(name),))
 
 
-@pytest.mark.parametrize("name", ["commands", "events", "inbox", "parked", "rekeyed", "replies", "snapshots"])
+@pytest.mark.parametrize(
+    "name", ["commands", "events", "generations", "inbox", "parked", "rekeyed", "replies", "snapshots"]
+)
 def test_names_of_the_engines_topics_are_reserved(name: str) -> None:
     with pytest.raises(TopologyError, match=f"name `{name}` is reserved"):
         make(deciders=(decider(name),))
+
+
+def test_the_versions_of_a_view_begin_at_1() -> None:
+    with pytest.raises(TopologyError, match="totals: versions begin at 1, not 0"):
+        make(views=(replace(totals, version=0),))
 
 
 def test_two_processors_of_one_name_are_refused() -> None:

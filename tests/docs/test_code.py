@@ -97,6 +97,7 @@ def test_the_concepts_list_every_kind_of_topic() -> None:
         *(f"<view>{part}" for part in ("", ".rekeyed")),
         *(f"<saga>{part}" for part in ("", ".inbox", ".commands")),
         "replies",
+        "generations",
         "dead-letters",
     }
     assert shown == forms

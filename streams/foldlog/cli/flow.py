@@ -48,9 +48,9 @@ def _step(topology: Topology, processor: Processor) -> Step:
                 processor.name,
                 "view",
                 _logs(context, processor),
-                names.rekeyed(context, processor.name),
+                names.rekeyed(context, processor.generation),
                 (),
-                names.table(context, processor.name),
+                names.table(context, processor.generation),
                 _types(processor.events),
                 (processor.row.__name__,),
             )

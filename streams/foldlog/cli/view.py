@@ -10,7 +10,6 @@ from foldlog.cli.arguments import TopologyOption, examples
 from foldlog.cli.values import cell, plain
 from foldlog.core.errors import ConfigError, ContractError, DecodeError
 from foldlog.core.record import Record
-from foldlog.core.topics import table
 from foldlog.core.view import View
 
 if TYPE_CHECKING:
@@ -48,13 +47,14 @@ def view(
     CSV has a header, is the same bytes for the same rows, and holds nested values as JSON; JSON is a list, or one
     object for a KEY. Decimals are printed in full.
     """
+    from foldlog.kafka.generations import resolve
     from foldlog.kafka.reading import latest, read
 
     context, processor = loading.place(target, topology)
     if not isinstance(processor, View):
         raise ConfigError(f"{target} is a {loading.kind(processor)}, not a view; try `foldlog inspect {target} ID`")
-    topic = table(context.name, processor.name)
     with loading.connect() as connection:
+        topic = resolve(connection.bootstrap, context.name, processor.name)
         with output.bar(f"reading {topic}") as progress:
             entries = latest(read(connection.bootstrap, topic, key=key, progress=progress))
         if key is not None:

@@ -52,18 +52,23 @@ def snapshots(context: str, decider: str) -> str:
 
 
 def table(context: str, processor: str) -> str:
-    """The compacted topic of a view's rows or a saga's state."""
+    """The compacted topic of a saga's state, or of the rows of one generation of a view."""
     return f"{context}.{processor}"
 
 
 def rekeyed(context: str, view: str) -> str:
-    """The events of a view, moved to their row's partition."""
+    """The events of one generation of a view, moved to their row's partition."""
     return f"{context}.{view}.rekeyed"
 
 
 def inbox(context: str, saga: str) -> str:
     """The steps of a saga, moved to its id's partition."""
     return f"{context}.{saga}.inbox"
+
+
+def generations(context: str) -> str:
+    """Which generation of each view its readers must read."""
+    return f"{context}.generations"
 
 
 def replies(context: str) -> str:
@@ -93,7 +98,9 @@ def _topics(topology: Topology) -> Iterator[tuple[str, int, dict[str, str]]]:
         yield inbox(context, saga.name), count, INBOX
         yield table(context, saga.name), count, TABLE
     for view in topology.views:
-        yield rekeyed(context, view.name), count, INBOX
-        yield table(context, view.name), count, TABLE
+        yield rekeyed(context, view.generation), count, INBOX
+        yield table(context, view.generation), count, TABLE
     yield replies(context), count, REPLIES
+    if topology.views:
+        yield generations(context), 1, TABLE
     yield dead_letters(context), 1, DEAD_LETTERS

@@ -16,7 +16,9 @@ from foldlog.core.view import View
 
 Processor = Decider[Any, Any, Any] | View[Any, Any] | Saga[Any, Any, Any] | Reactor[Any]
 
-RESERVED = frozenset({"commands", "dead-letters", "events", "inbox", "parked", "rekeyed", "replies", "snapshots"})
+RESERVED = frozenset(
+    {"commands", "dead-letters", "events", "generations", "inbox", "parked", "rekeyed", "replies", "snapshots"}
+)
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -67,6 +69,9 @@ def _check_names(topology: Topology) -> None:
             raise TopologyError(f"name `{name}`: use lower case letters, digits and _, a letter first")
         if name in RESERVED:
             raise TopologyError(f"name `{name}` is reserved for the engine's topics")
+    for view in topology.views:
+        if view.version < 1:
+            raise TopologyError(f"{view.name}: versions begin at 1, not {view.version}")
     for name, count in Counter(names[1:]).items():
         if count > 1:
             raise TopologyError(f"{topology.name}: {count} processors are called `{name}`; names are unique")

@@ -26,7 +26,8 @@ class View(Generic[E, Row]):
 
     `key` names the row that an event belongs to, None where the view does not want the event.
     `evolve` returns the new row, or None to delete it; it may take `Meta` as a third parameter.
-    A view over several sources must not depend on the order in which their events arrive.
+    A view over several sources must not depend on the order in which their events arrive. A view that is declared
+    otherwise than before needs the next `version`: then its rows are folded anew, beside those that readers have.
     """
 
     name: str
@@ -34,6 +35,12 @@ class View(Generic[E, Row]):
     initial: Row
     key: Callable[[E], str | None]
     evolve: Callable[[Row, E], Row | None] | Callable[[Row, E, Meta], Row | None]
+    version: int = 1
+
+    @property
+    def generation(self) -> str:
+        """The name of the rows of this version: the view's own, from version 2 on with its number."""
+        return self.name if self.version == 1 else f"{self.name}.g{self.version}"
 
     @property
     def sources(self) -> tuple[Decider[Any, Any, Any], ...]:

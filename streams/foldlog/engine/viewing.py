@@ -24,9 +24,9 @@ class Viewing(Table[Record]):
     kind = "view"
 
     def __init__(self, topology: Topology, view: View[Any, Any], codec: Codec) -> None:
-        self.name = view.name
-        self.log = topics.table(topology.name, view.name)
-        self._rekeyed = topics.rekeyed(topology.name, view.name)
+        self.name = view.generation
+        self.log = topics.table(topology.name, view.generation)
+        self._rekeyed = topics.rekeyed(topology.name, view.generation)
         self.inputs = (*(topics.events(topology.name, source.name) for source in view.sources), self._rekeyed)
         self.trims = (self._rekeyed,)
         self._view = view
