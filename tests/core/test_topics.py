@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from foldlog.core import Topology
-from foldlog.core.contract import contracts
+from foldlog.core import Publication, Record, Subscription, Topology
+from foldlog.core.contract import consumed, contracts
 from foldlog.core.topics import MAX_MESSAGE_BYTES, topics
-from tests.core.counter import counter, echo, totals
+from tests.core.counter import Add, Added, counter, echo, totals
 
 counting = Topology("counting", deciders=(counter,), sagas=(echo,), views=(totals,), partitions=3)
 
@@ -67,3 +67,39 @@ def test_events_carry_meta_and_processes_their_course() -> None:
         "state": "snapshot",
         "process": "process",
     }
+
+
+class Changed(Record):
+    amount: int
+
+
+class Elsewhere(Record):
+    counter: str
+
+
+def tell(event: Added) -> Changed:
+    return Changed(event.amount)
+
+
+def hear(event: Elsewhere) -> Add:
+    return Add(event.counter, 1)
+
+
+heard = Subscription("heard", "others.counts", hear)
+public = Topology("public", deciders=(counter,), publishes=(Publication("told", counter, tell),), consumes=(heard,))
+
+
+def test_what_was_published_stays() -> None:
+    told = next(topic for topic in topics(public) if topic.name == "public.told")
+    assert (told.partitions, told.config["cleanup.policy"], told.config["retention.ms"]) == (4, "delete", "-1")
+
+
+def test_a_public_event_is_a_contract_of_its_publication_and_carries_meta() -> None:
+    told = next(contract for contract in contracts(public) if contract.part == "public")
+    assert (told.name, told.envelope and told.envelope[0]) == ("public.told.Changed", "meta")
+
+
+def test_what_is_consumed_has_the_publishers_name_and_no_topic_here() -> None:
+    assert [contract.name for contract in consumed(public)] == ["others.counts.Elsewhere"]
+    assert not [topic for topic in topics(public) if topic.name.startswith("others")]
+    assert not [contract for contract in contracts(public) if contract.record is Elsewhere]

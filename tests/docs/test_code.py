@@ -96,6 +96,7 @@ def test_the_concepts_list_every_kind_of_topic() -> None:
         *(f"<aggregate>.{part}" for part in ("commands", "events", "snapshots")),
         *(f"<view>{part}" for part in ("", ".rekeyed")),
         *(f"<saga>{part}" for part in ("", ".inbox", ".commands")),
+        "<publication>",
         "replies",
         "generations",
         "dead-letters",

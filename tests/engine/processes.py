@@ -5,17 +5,35 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Protocol
 
-from tests.engine.running import PATIENCE, Bank, eventually
+from foldlog.cluster import Cluster
+from tests.engine.running import PATIENCE, eventually
 
 ROOT = Path(__file__).parents[2]
+
+
+class Context(Protocol):
+    """A context under a name of its own, on a cluster."""
+
+    @property
+    def name(self) -> str: ...
+
+    cluster: Cluster
 
 
 class Worker:
     """A process of `foldlog run`."""
 
     def __init__(
-        self, bank: Bank, home: Path, instance: str, *only: str, options: tuple[str, ...] = (), **env: str
+        self,
+        bank: Context,
+        home: Path,
+        instance: str,
+        *only: str,
+        options: tuple[str, ...] = (),
+        module: str = "tests.engine.bank",
+        **env: str,
     ) -> None:
         self.directory = home / "workers" / instance
         self._output = home / f"{instance}.out"
@@ -30,7 +48,7 @@ class Worker:
             **env,
         }
         names = [word for name in only for word in ("--only", name)]
-        command = [sys.executable, "-m", "foldlog.cli.main", "run", "tests.engine.bank", *names, *options]
+        command = [sys.executable, "-m", "foldlog.cli.main", "run", module, *names, *options]
         self._from = self._output.stat().st_size if self._output.exists() else 0
         with self._output.open("ab") as output:
             self.process = subprocess.Popen(

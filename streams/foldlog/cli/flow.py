@@ -6,10 +6,12 @@ from typing import Any
 
 from foldlog.core import topics as names
 from foldlog.core.decider import Decider
+from foldlog.core.publication import Publication
 from foldlog.core.reactor import Reactor
 from foldlog.core.record import Record
 from foldlog.core.saga import Saga
-from foldlog.core.topology import Processor, Topology
+from foldlog.core.subscription import Subscription
+from foldlog.core.topology import Processor, Reader, Topology
 from foldlog.core.view import View
 
 
@@ -43,20 +45,19 @@ def _step(topology: Topology, processor: Processor) -> Step:
             return _decider(context, processor)
         case Saga():
             return _saga(topology, processor)
-        case View():
-            return Step(
-                processor.name,
-                "view",
-                _logs(context, processor),
-                names.rekeyed(context, processor.generation),
-                (),
-                names.table(context, processor.generation),
-                _types(processor.events),
-                (processor.row.__name__,),
-            )
+        case View(name=name, generation=rows):
+            logs, via, table = _logs(context, processor), names.rekeyed(context, rows), names.table(context, rows)
+            return Step(name, "view", logs, via, (), table, _types(processor.events), (processor.row.__name__,))
         case Reactor():
             logs = _logs(context, processor)
             return Step(processor.name, "reactor", logs, None, (), None, _types(processor.events), ())
+        case Publication(name=name):
+            logs, gives = _logs(context, processor), _types(processor.records)
+            to = (names.public(context, name),)
+            return Step(name, "publication", logs, None, to, None, _types(processor.events), gives)
+        case Subscription(name=name, publisher=publisher):
+            takes, gives = _types(processor.records), _types(processor.sends)
+            return Step(name, "subscription", (publisher,), None, _targets(topology, processor), None, takes, gives)
 
 
 def _decider(context: str, decider: Decider[Any, Any, Any]) -> Step:
@@ -75,20 +76,24 @@ def _decider(context: str, decider: Decider[Any, Any, Any]) -> Step:
 def _saga(topology: Topology, saga: Saga[Any, Any, Any]) -> Step:
     context = topology.name
     own = (names.commands(context, saga.name),) if saga.commands else ()
-    targets = dict.fromkeys(names.commands(context, topology.deciders_by_command[kind].name) for kind in saga.sends)
     return Step(
         saga.name,
         "saga",
         (*own, *_logs(context, saga)),
         names.inbox(context, saga.name),
-        tuple(targets),
+        _targets(topology, saga),
         names.table(context, saga.name),
         _types(saga.steps),
         _types(saga.sends),
     )
 
 
-def _logs(context: str, reader: View[Any, Any] | Saga[Any, Any, Any] | Reactor[Any]) -> tuple[str, ...]:
+def _targets(topology: Topology, sender: Saga[Any, Any, Any] | Subscription[Any, Any]) -> tuple[str, ...]:
+    deciders = (topology.deciders_by_command[kind] for kind in sender.sends)
+    return tuple(dict.fromkeys(names.commands(topology.name, decider.name) for decider in deciders))
+
+
+def _logs(context: str, reader: Reader) -> tuple[str, ...]:
     return tuple(names.events(context, source.name) for source in reader.sources)
 
 
@@ -108,6 +113,8 @@ _CLASSES = (
     "  classDef saga fill:#f6d9e4,stroke:#b03a6b,color:#3f0f24",
     "  classDef view fill:#d9f0df,stroke:#2f855a,color:#0f2e1c",
     "  classDef reactor fill:#e6def5,stroke:#6b46c1,color:#251547",
+    "  classDef publication fill:#d5eef0,stroke:#1f7a83,color:#0b2f33",
+    "  classDef subscription fill:#d5eef0,stroke:#1f7a83,color:#0b2f33",
 )
 
 

@@ -17,7 +17,7 @@ from foldlog.contracts.registry import Registry, Writer
 from foldlog.contracts.schema import ENGINE
 from foldlog.contracts.skipping import plain
 from foldlog.contracts.subjects import ENGINE_RECORDS, engine_name, names, subjects
-from foldlog.core.contract import Contract, contracts
+from foldlog.core.contract import Contract, consumed, contracts
 from foldlog.core.errors import ContractError, DecodeError, EncodeError, RegistryError
 from foldlog.core.record import Record
 from foldlog.core.topology import Topology
@@ -32,6 +32,7 @@ FRAME = 5
 class Codec:
     """Encodes and decodes every record of a topology, and the engine's Reply and DeadLetter; safe to share.
 
+    Public events of other contexts that the topology reads are decoded too.
     Raises ContractError where a record has no Avro schema or two share a name.
     """
 
@@ -41,7 +42,8 @@ class Codec:
         self._schemas = subjects(topology)
         self._contracts = {contract.record: contract for contract in contracts(topology)}
         self._kinds: dict[str, tuple[type[Record], Envelope]] = {
-            contract.name: (contract.record, contract.envelope) for contract in self._contracts.values()
+            contract.name: (contract.record, contract.envelope)
+            for contract in (*self._contracts.values(), *consumed(topology))
         }
         self._kinds |= {engine_name(record): (record, None) for record in ENGINE_RECORDS}
         self._encoders: dict[type[Record], tuple[bytes, Encode, Encode | None]] = {}
@@ -94,6 +96,10 @@ class Codec:
             return frame + body(record) + envelope
         except Exception as error:
             raise self._unfit(record) from error
+
+    def name(self, value: bytes) -> str:
+        """The Avro full name of a message's record, of this topology or not; DecodeError or RegistryError."""
+        return self._writer(value).name
 
     def decode(self, value: bytes) -> Record:
         """The record of a message, of any version of its schema; the envelope is left unread.

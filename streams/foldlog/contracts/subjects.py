@@ -97,5 +97,7 @@ def _topic(contract: Contract) -> str:
             return topics.events(contract.context, contract.owner)
         case "state":
             return topics.snapshots(contract.context, contract.owner)
+        case "public":
+            return topics.public(contract.context, contract.owner)
         case "row" | "process":
             return topics.table(contract.context, contract.owner)

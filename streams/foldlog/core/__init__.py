@@ -1,13 +1,15 @@
-"""The core: five pure values (Decider, View, Saga, Reactor, Topology) over frozen records."""
+"""The core: pure values over frozen records, the processors of a context and the Topology that names them."""
 
 from msgspec import field
 
 from foldlog.core.decider import Decider
 from foldlog.core.errors import Rejected
 from foldlog.core.meta import Meta
+from foldlog.core.publication import Publication
 from foldlog.core.reactor import Message, Reactor, Sender
 from foldlog.core.record import Money, Record, Scale, replace
 from foldlog.core.saga import Saga
+from foldlog.core.subscription import Subscription
 from foldlog.core.topology import Topology
 from foldlog.core.view import View
 
@@ -16,12 +18,14 @@ __all__ = [
     "Message",
     "Meta",
     "Money",
+    "Publication",
     "Reactor",
     "Record",
     "Rejected",
     "Saga",
     "Scale",
     "Sender",
+    "Subscription",
     "Topology",
     "View",
     "field",

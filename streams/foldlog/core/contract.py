@@ -6,17 +6,18 @@ from typing import Literal
 
 from foldlog.core.meta import Meta
 from foldlog.core.record import Record
-from foldlog.core.topology import Topology
+from foldlog.core.topology import Topology, foreign
 
-Part = Literal["command", "event", "state", "row", "process"]
+Part = Literal["command", "event", "public", "state", "row", "process"]
 
 
 @dataclass(frozen=True)
 class Contract:
     """One record type on the wire: `name` is its Avro full name, `context.owner.Record`.
 
-    The Avro schema of an event ends with the engine's field `meta` (foldlog.Meta), that of an aggregate's state with
-    `snapshot` (foldlog.Snapshot), that of a process (a saga's state) with `process` (foldlog.Process).
+    The Avro schema of an event, private or public, ends with the engine's field `meta` (foldlog.Meta), that of an
+    aggregate's state with `snapshot` (foldlog.Snapshot), that of a process (a saga's state) with `process`
+    (foldlog.Process).
     """
 
     record: type[Record]
@@ -38,7 +39,7 @@ class Contract:
     def envelope(self) -> tuple[str, type[Record]] | None:
         """The engine's last field of the schema: its name and type."""
         match self.part:
-            case "event":
+            case "event" | "public":
                 return "meta", Meta
             case "process":
                 return "process", Process
@@ -96,3 +97,15 @@ def _contracts(topology: Topology) -> Iterator[Contract]:
         yield Contract(saga.state, context, saga.name, "process")
     for view in topology.views:
         yield Contract(view.row, context, view.name, "row")
+    for publication in topology.publishes:
+        yield from (Contract(kind, context, publication.name, "public") for kind in publication.records)
+
+
+def consumed(topology: Topology) -> tuple[Contract, ...]:
+    """What a context reads of others: their public events under their names, with the fields that it wants."""
+    return tuple(_foreign(kind, publisher) for kind, publisher in foreign(topology))
+
+
+def _foreign(kind: type[Record], publisher: str) -> Contract:
+    context, _, publication = publisher.partition(".")
+    return Contract(kind, context, publication, "public")

@@ -10,6 +10,7 @@ from foldlog.core.record import Record
 from foldlog.core.saga import Saga
 from foldlog.core.view import View
 
+Two = Callable[[Any, Any], Any]
 Three = Callable[[Any, Any, Any], Any]
 
 
@@ -18,6 +19,13 @@ def with_meta(function: Callable[..., Any]) -> Three:
     if signatures.wants_meta(function):
         return function
     return lambda first, second, _: function(first, second)
+
+
+def translating(function: Callable[..., Any]) -> Two:
+    """A `translate` as a function of a record and its Meta; one that does not ask for Meta never sees it."""
+    if signatures.wants_meta(function):
+        return function
+    return lambda record, _: function(record)
 
 
 def fold(

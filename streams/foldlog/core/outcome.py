@@ -55,6 +55,6 @@ CAUSES = {
     "decide-failed": "`decide` raised something other than Rejected; the state is untouched",
     "encode-failed": "an outcome does not fit its schema; nothing was rounded or cut",
     "oversized": "an outcome is larger than its topic accepts",
-    "fold-failed": "`key`, `correlate`, `react` or `evolve` raised",
+    "fold-failed": "`key`, `correlate`, `react`, `evolve` or `translate` raised",
     "handle-failed": "a reactor's `handle` kept failing",
 }

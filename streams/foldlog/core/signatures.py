@@ -30,6 +30,14 @@ def returned(handler: Handler) -> tuple[type[Record], ...]:
     return tuple(dict.fromkeys(kind for inner in get_args(hint) for kind in records(inner)))
 
 
+def made(handler: Handler) -> tuple[type[Record], ...]:
+    """The record types in a handler's return annotation of one record or none; TopologyError where there is none."""
+    found = records(_hints(handler).get("return"))
+    if not found:
+        raise TopologyError(f"{_place(handler)}: needs a return annotation of Record types, as in `-> Event | None`")
+    return tuple(dict.fromkeys(found))
+
+
 def wants_meta(handler: Handler) -> bool:
     """True where a parameter is annotated `Meta`."""
     return any(hint is Meta for name, hint in _hints(handler).items() if name != "return")

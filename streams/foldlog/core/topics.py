@@ -19,6 +19,8 @@ TABLE = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.5", "segme
 COMMANDS = {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS)}
 # An inbox is emptied by the engine behind the committed offset, never by time.
 INBOX = {"cleanup.policy": "delete", "retention.ms": "-1"}
+# What a context has told others stays told: whoever subscribes later reads from the beginning.
+PUBLIC = {"cleanup.policy": "delete", "retention.ms": "-1"}
 REPLIES = {"cleanup.policy": "delete", "retention.ms": str(DAY_MS)}
 # Above its sources' default of 1 MiB: a dead letter carries the whole record and says why.
 DEAD_LETTERS = {"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": str(2 << 20)}
@@ -71,6 +73,11 @@ def generations(context: str) -> str:
     return f"{context}.generations"
 
 
+def public(context: str, publication: str) -> str:
+    """The public events of a publication."""
+    return f"{context}.{publication}"
+
+
 def replies(context: str) -> str:
     """The outcomes of commands whose senders asked for one."""
     return f"{context}.replies"
@@ -100,6 +107,8 @@ def _topics(topology: Topology) -> Iterator[tuple[str, int, dict[str, str]]]:
     for view in topology.views:
         yield rekeyed(context, view.generation), count, INBOX
         yield table(context, view.generation), count, TABLE
+    for publication in topology.publishes:
+        yield public(context, publication.name), count, PUBLIC
     yield replies(context), count, REPLIES
     if topology.views:
         yield generations(context), 1, TABLE

@@ -9,17 +9,21 @@ from typing import Any
 
 from foldlog.core.decider import Decider
 from foldlog.core.errors import TopologyError
+from foldlog.core.publication import Publication
 from foldlog.core.reactor import Reactor
 from foldlog.core.record import Record
 from foldlog.core.saga import Saga
+from foldlog.core.subscription import Subscription
 from foldlog.core.view import View
 
-Processor = Decider[Any, Any, Any] | View[Any, Any] | Saga[Any, Any, Any] | Reactor[Any]
+Reader = View[Any, Any] | Saga[Any, Any, Any] | Reactor[Any] | Publication[Any, Any]
+Processor = Decider[Any, Any, Any] | Reader | Subscription[Any, Any]
 
 RESERVED = frozenset(
     {"commands", "dead-letters", "events", "generations", "inbox", "parked", "rekeyed", "replies", "snapshots"}
 )
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_PUBLISHER = re.compile(rf"({_NAME.pattern})\.{_NAME.pattern}")
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class Topology:
     views: tuple[View[Any, Any], ...] = ()
     sagas: tuple[Saga[Any, Any, Any], ...] = ()
     reactors: tuple[Reactor[Any], ...] = ()
+    publishes: tuple[Publication[Any, Any], ...] = ()
+    consumes: tuple[Subscription[Any, Any], ...] = ()
     partitions: int = 4
 
     def __post_init__(self) -> None:
@@ -42,11 +48,12 @@ class Topology:
         _check_types(self)
         _check_sources(self)
         _check_routes(self)
+        _check_publishers(self)
 
     @property
     def processors(self) -> tuple[Processor, ...]:
         """Every processor, deciders first."""
-        return (*self.deciders, *self.sagas, *self.views, *self.reactors)
+        return (*self.deciders, *self.sagas, *self.views, *self.reactors, *self.publishes, *self.consumes)
 
     @cached_property
     def deciders_by_command(self) -> dict[type[Record], Decider[Any, Any, Any]]:
@@ -89,6 +96,15 @@ def _roles(topology: Topology) -> Iterator[tuple[type[Record], str]]:
     for saga in topology.sagas:
         yield from ((kind, f"command of {saga.name}") for kind in saga.commands)
         yield saga.state, f"state of {saga.name}"
+    for publication in topology.publishes:
+        yield from ((kind, f"public event of {publication.name}") for kind in publication.records)
+    yield from ((kind, f"event of {publisher}") for kind, publisher in foreign(topology))
+
+
+def foreign(topology: Topology) -> tuple[tuple[type[Record], str], ...]:
+    """The public events of other contexts that a context reads, as it declares them, each with its publisher."""
+    read = ((kind, subscription.publisher) for subscription in topology.consumes for kind in subscription.records)
+    return tuple(dict.fromkeys(read))
 
 
 def _check_types(topology: Topology) -> None:
@@ -108,8 +124,7 @@ def _check_types(topology: Topology) -> None:
 
 
 def _check_sources(topology: Topology) -> None:
-    readers: tuple[View[Any, Any] | Saga[Any, Any, Any] | Reactor[Any], ...]
-    readers = (*topology.views, *topology.sagas, *topology.reactors)
+    readers: tuple[Reader, ...] = (*topology.views, *topology.sagas, *topology.reactors, *topology.publishes)
     for reader in readers:
         for source in reader.sources:
             if source not in topology.deciders:
@@ -121,7 +136,22 @@ def _check_sources(topology: Topology) -> None:
 
 
 def _check_routes(topology: Topology) -> None:
-    for saga in topology.sagas:
-        for kind in saga.sends:
+    senders: tuple[Saga[Any, Any, Any] | Subscription[Any, Any], ...] = (*topology.sagas, *topology.consumes)
+    for sender in senders:
+        for kind in sender.sends:
             if kind not in topology.deciders_by_command:
-                raise TopologyError(f"{saga.name} sends {kind.__name__}, which no decider of {topology.name} accepts")
+                raise TopologyError(f"{sender.name} sends {kind.__name__}, which no decider of {topology.name} accepts")
+
+
+def _check_publishers(topology: Topology) -> None:
+    named: dict[str, type[Record]] = {}
+    for subscription in topology.consumes:
+        name, publisher = subscription.name, subscription.publisher
+        match = _PUBLISHER.fullmatch(publisher)
+        if match is None:
+            raise TopologyError(f"{name}: publisher `{publisher}` is not CONTEXT.PUBLICATION, as in banking.transfers")
+        if match[1] == topology.name:
+            raise TopologyError(f"{name}: {publisher} is of its own context; a saga or a view reads its events")
+        for kind in subscription.records:
+            if named.setdefault(f"{publisher}.{kind.__name__}", kind) is not kind:
+                raise TopologyError(f"{name}: {publisher}.{kind.__name__} is declared twice; share one type")

@@ -1,6 +1,5 @@
 """Sagas in the engine: a step in, commands out, the saga's state moved on."""
 
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -10,26 +9,16 @@ from foldlog.core import topics
 from foldlog.core.contract import Process
 from foldlog.core.folding import with_meta
 from foldlog.core.meta import Meta
-from foldlog.core.partitioning import partition_of
 from foldlog.core.record import Record, replace
 from foldlog.core.saga import Saga
 from foldlog.core.topology import Topology
-from foldlog.engine.batch import Output, Received
+from foldlog.engine.batch import Received
+from foldlog.engine.commanding import derived_id, sent_command
 from foldlog.engine.kind import Table
 from foldlog.engine.routing import moved
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
-from foldlog.engine.work import (
-    FAULTS,
-    FORWARDED,
-    LONGEST_ID,
-    Work,
-    fitting,
-    headers_of,
-    key_of,
-    meta_of_command,
-    place_of,
-)
+from foldlog.engine.work import FAULTS, FORWARDED, Work, headers_of, key_of, meta_of_command, place_of
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -103,16 +92,10 @@ class Coordinating(Table[Running]):
         state = self._evolve(running.state, step, meta)
         number = running.process.steps + 1
         for index, command in enumerate(sent):
-            work.outputs.append(self._send(command, self._command_id(id_, f"{number}.{index}"), meta))
+            named = derived_id(self.name, id_, f":{number}.{index}")
+            work.outputs.append(sent_command(self._topology, self._codec, command, named, meta))
         if state is not running.state or sent:
             rows.set(key, Running(Process(number, self._saga.ended(state)), state))
-
-    def _command_id(self, id_: str, step: str) -> str:
-        """The id of a command: it follows from the saga and its step; of a long saga id a digest stands in it."""
-        named = f"{self.name}:{id_}:{step}"
-        if len(named) <= LONGEST_ID:
-            return named
-        return f"{self.name}:{blake2b(id_.encode(), digest_size=16).hexdigest()}:{step}"
 
     def _meta(self, message: Received, id_: str, running: Running, meta: Meta | None) -> Meta:
         if meta is not None:
@@ -120,21 +103,6 @@ class Coordinating(Table[Running]):
         headers = headers_of(message)
         cause = headers.get("command-id") or headers.get(FORWARDED) or place_of(message)
         return meta_of_command(message, id_, running.process.steps, headers, cause)
-
-    def _send(self, command: Record, id_: str, meta: Meta) -> Output:
-        """A command of the saga: its id follows from the step, its correlation from the cause."""
-        decider = self._topology.deciders_by_command[type(command)]
-        key = decider.key(command).encode()
-        value = self._codec.encode(command)
-        headers: list[tuple[str, bytes | None]] = [
-            ("command-id", id_.encode()),
-            ("correlation-id", meta.correlation.encode()),
-        ]
-        if meta.actor:
-            headers.append(("actor", meta.actor.encode()))
-        topic = topics.commands(self._topology.name, decider.name)
-        partition = partition_of(key, self.count)
-        return fitting(Output(topic, partition, key, value, headers))
 
     def _pack(self, running: Running) -> bytes:
         return self.fitted(self._codec.encode(running.state, running.process))

@@ -20,13 +20,14 @@ class Kind(ABC):
     """How one kind of processor handles a record.
 
     `inputs` are the topics it reads; `trims` are inputs that nobody else reads and that are emptied behind the
-    committed offset.
+    committed offset; `output` is a topic that it alone writes, partition by partition.
     """
 
     kind: str
     name: str
     inputs: tuple[str, ...]
     trims: tuple[str, ...] = ()
+    output = ""
     envelopes = True  # whether it wants to know more of an event than the event
     _codec: Codec
 

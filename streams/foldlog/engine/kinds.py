@@ -2,15 +2,19 @@
 
 from foldlog.contracts.codec import Codec
 from foldlog.core.decider import Decider
+from foldlog.core.publication import Publication
 from foldlog.core.reactor import Reactor
 from foldlog.core.saga import Saga
+from foldlog.core.subscription import Subscription
 from foldlog.core.topology import Processor, Topology
 from foldlog.core.view import View
 from foldlog.engine.coordinating import Coordinating
 from foldlog.engine.deciding import Deciding
 from foldlog.engine.kind import Kind
+from foldlog.engine.publishing import Publishing
 from foldlog.engine.reacting import Reacting
 from foldlog.engine.senders import sender
+from foldlog.engine.subscribing import Subscribing
 from foldlog.engine.viewing import Viewing
 from foldlog.settings import Settings
 
@@ -26,3 +30,7 @@ def kind_of(topology: Topology, declared: Processor, codec: Codec, settings: Set
             return Coordinating(topology, declared, codec)
         case Reactor():
             return Reacting(topology, declared, codec, sender(settings.notify))
+        case Publication():
+            return Publishing(topology, declared, codec)
+        case Subscription():
+            return Subscribing(topology, declared, codec)

@@ -52,6 +52,7 @@ class Processor:
         self._tx = parts.transactions
         self._partitions = parts.partitions
         self._log = parts.kind.log if isinstance(parts.kind, Folding) else ""
+        self._output = self._log or parts.kind.output
         self.counters = counters
         self.committed: dict[Place, int] = {}
         self._snapshots = parts.snapshots
@@ -228,7 +229,7 @@ class Processor:
         numbers = numbers_of(kind.name, kind.inputs, self._places)
         self._tx.open()
         committed = parts.group.committed(self._places)
-        logs = {(self._log, number) for number in numbers} if self._log else set()
+        logs = {(self._output, number) for number in numbers} if self._output else set()
         kept = {(self._snapshots.topic, number) for number in numbers} if self._snapshots else set()
         marks = parts.reader.watermarks({*self._places, *logs, *kept})
         if self._snapshots is not None:

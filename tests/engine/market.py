@@ -1,0 +1,129 @@
+"""The shop and its loyalty programme, two services under names of their own on the tests' cluster."""
+
+import importlib
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from confluent_kafka import Producer
+
+from foldlog.cluster import Cluster
+from foldlog.contracts.codec import Codec
+from foldlog.contracts.registry import Registry
+from foldlog.contracts.subjects import push
+from foldlog.core import Meta, Record, Topology, topics
+from foldlog.core.outcome import DeadLetter
+from foldlog.core.partitioning import partition_of
+from foldlog.kafka.admin import apply
+from foldlog.kafka.reading import Entry
+from tests.engine.processes import Worker
+from tests.engine.running import PATIENCE, Headers, eventually
+from tests.engine.tail import Tail
+
+MODULES = ("tests.engine.shop", "tests.engine.loyalty")
+
+
+class Market:
+    """What is sent to the two, what they wrote, and their workers."""
+
+    def __init__(self, shop: Topology, loyalty: Topology, cluster: Cluster, registry: Registry, home: Path) -> None:
+        self.shop, self.loyalty, self.cluster, self.home = shop, loyalty, cluster, home
+        self._counts: dict[str, int] = {}
+        for topology in (shop, loyalty):
+            apply(cluster.bootstrap, topics.topics(topology), 1)
+            push(topology, registry)
+            self._counts |= {topic.name: topic.partitions for topic in topics.topics(topology)}
+        self.codecs = {topology.name: Codec(topology, registry) for topology in (shop, loyalty)}
+        for codec in self.codecs.values():
+            codec.prepare()
+        self.sales = topics.public(shop.name, "sales")
+        self.commands = topics.commands(loyalty.name, "member")
+        self._producer = Producer({"bootstrap.servers": cluster.bootstrap, "linger.ms": 5, "log_level": 0})
+        self._tails: dict[str, Tail] = {}
+        self._workers: list[Worker] = []
+
+    def start(self, module: str, *only: str) -> Worker:
+        """Starts the worker of one of the two."""
+        name = module.rpartition(".")[2]
+        shop, loyalty = self.shop.name, self.loyalty.name
+        worker = Worker(self, self.home, name, *only, module=module, SHOP=shop, LOYALTY=loyalty)
+        self._workers.append(worker)
+        return worker
+
+    @property
+    def name(self) -> str:
+        """The publisher's name."""
+        return self.shop.name
+
+    def sell(self, command: Record, *headers: tuple[str, str]) -> None:
+        """Writes a command of the shop."""
+        key = str(command.sale).encode()  # type: ignore[attr-defined]
+        value = self.codecs[self.shop.name].encode(command)
+        self.put(topics.commands(self.shop.name, "sale"), key, value, [(name, text) for name, text in headers])
+
+    def put(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None = None) -> None:
+        """Writes any bytes."""
+        place = partition_of(key or b"", self._counts[topic])
+        self._producer.produce(topic, value, key, place, headers=list(headers or []))
+        assert self._producer.flush(PATIENCE) == 0
+
+    def entries(self, topic: str) -> list[Entry]:
+        """What committed readers see of a topic."""
+        if topic not in self._tails:
+            self._tails[topic] = Tail(self.cluster.bootstrap, topic, self._counts[topic])
+        return self._tails[topic].entries()
+
+    def awards(self, customer: str) -> list[tuple[Record, Meta]]:
+        """The log of a member."""
+        entries = self.entries(topics.events(self.loyalty.name, "member"))
+        found = [self.codecs[self.loyalty.name].decode_with(entry.value or b"") for entry in entries]
+        return [both for both in found if both[1].aggregate_id == customer]
+
+    def awarded(self, customer: str, points: int) -> None:
+        """Waits until a customer has this many points, and fails where there are more."""
+        eventually(lambda: self.points(customer) >= points, f"{points} points for {customer}")
+        assert self.points(customer) == points
+
+    def points(self, customer: str) -> int:
+        """What a customer has."""
+        return sum(event.points for event, _ in self.awards(customer))  # type: ignore[attr-defined]
+
+    def published(self, sale: str) -> list[tuple[Record, Meta]]:
+        """The public events about a sale."""
+        codec = self.codecs[self.shop.name]
+        return [codec.decode_with(e.value or b"") for e in self.entries(self.sales) if e.key == sale.encode()]
+
+    def letters(self, topology: Topology) -> list[DeadLetter]:
+        """The dead letters of a context."""
+        found = [self.codecs[topology.name].decode(e.value or b"") for e in self.entries(_letters(topology))]
+        return [letter for letter in found if isinstance(letter, DeadLetter)]
+
+    def close(self) -> None:
+        """Ends what it holds open."""
+        for worker in self._workers:
+            worker.close()
+        for tail in self._tails.values():
+            tail.close()
+
+
+def _letters(topology: Topology) -> str:
+    return topics.dead_letters(topology.name)
+
+
+@contextmanager
+def fresh_market(cluster: Cluster, home: Path) -> Iterator[Market]:
+    """Two services with names that were never used."""
+    token = uuid.uuid4().hex[:8]
+    with pytest.MonkeyPatch.context() as patch, closing(Registry(cluster.registry)) as registry:
+        patch.setenv("SHOP", f"shop_{token}")
+        patch.setenv("LOYALTY", f"loyalty_{token}")
+        shop, loyalty = (importlib.reload(importlib.import_module(name)) for name in MODULES)
+        with closing(Market(_of(shop), _of(loyalty), cluster, registry, home)) as market:
+            yield market
+
+
+def _of(module: ModuleType) -> Topology:
+    return next(value for value in vars(module).values() if isinstance(value, Topology))

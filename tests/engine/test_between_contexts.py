@@ -1,0 +1,194 @@
+"""Between contexts only public events travel: published once, and a command once to whoever subscribes."""
+
+import signal
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from foldlog.cluster import Cluster
+from tests.engine import loyalty, shop
+from tests.engine.market import MODULES, Market, fresh_market
+from tests.engine.processes import Worker
+from tests.engine.running import PATIENCE, eventually
+
+SHOP, LOYALTY = MODULES
+ten, nothing = Decimal("10.00"), Decimal("0.00")
+
+
+@pytest.fixture(scope="module")
+def quiet_market(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
+    """The two services, whose workers nobody disturbs."""
+    with fresh_market(cluster, tmp_path_factory.mktemp("market")) as market:
+        workers = [market.start(module) for module in MODULES]
+        for worker in workers:
+            worker.ready()
+        yield market
+        assert [worker.stop() for worker in workers] == [0, 0]
+
+
+@pytest.fixture
+def market(quiet_market: Market) -> Market:
+    return quiet_market
+
+
+def names(count: int) -> list[str]:
+    """Names that no other test knows."""
+    return [uuid.uuid4().hex for _ in range(count)]
+
+
+def test_a_public_event_carries_what_is_known_of_the_private_one(market: Market) -> None:
+    [sale, customer] = names(2)
+    market.sell(shop.Sell(sale, customer, ten), ("command-id", f"c-{sale}"), ("actor", "till 1"))
+    [(event, meta)] = eventually(lambda: market.published(sale))
+    assert event == shop.SaleMade(customer, ten, sale)
+    assert (meta.event_id, meta.aggregate_id, meta.version) == (f"sale:{sale}@1", sale, 1)
+    assert (meta.causation, meta.correlation, meta.actor) == (f"c-{sale}", f"c-{sale}", "till 1")
+
+
+def test_the_public_events_of_an_aggregate_keep_its_order(market: Market) -> None:
+    [sale, customer] = names(2)
+    for cents in range(1, 30):
+        market.sell(shop.Sell(sale, customer, Decimal(cents) / 100))
+    eventually(lambda: len(market.published(sale)) == 29)
+    assert [meta.version for _, meta in market.published(sale)] == list(range(1, 30))
+    assert len({entry.partition for entry in market.entries(market.sales) if entry.key == sale.encode()}) == 1
+
+
+def test_what_others_need_not_know_is_not_told(market: Market) -> None:
+    [sale, customer] = names(2)
+    market.sell(shop.Sell(sale, "nobody", ten))
+    market.sell(shop.Sell(sale, customer, ten))
+    eventually(lambda: market.published(sale))
+    assert [event for event, _ in market.published(sale)] == [shop.SaleMade(customer, ten, sale)]
+
+
+def test_an_event_becomes_a_command_whose_id_follows_from_it(market: Market) -> None:
+    [sale, customer] = names(2)
+    market.sell(shop.Sell(sale, customer, ten), ("correlation-id", f"visit-{sale}"), ("actor", "till 1"))
+    market.awarded(customer, 10)
+    [(event, meta)] = market.awards(customer)
+    assert event == loyalty.Awarded(customer, 10, f"sale:{sale}@1")
+    assert (meta.causation, meta.correlation, meta.actor) == (f"purchases:sale:{sale}@1", f"visit-{sale}", "till 1")
+
+
+def test_an_event_that_means_nothing_here_passes_by(market: Market) -> None:
+    [sale, customer] = names(2)
+    market.sell(shop.Sell(sale, customer, nothing))  # GiftMade, of which this subscriber has never heard
+    market.sell(shop.Sell(sale, customer, Decimal("0.50")))  # too little for a point
+    market.sell(shop.Sell(sale, customer, ten))
+    market.awarded(customer, 10)
+    assert len(market.published(sale)) == 3
+    assert sale.encode() not in b"".join(letter.key or b"" for letter in market.letters(market.loyalty))
+
+
+def test_a_translation_that_fails_is_put_aside_and_others_go_on(market: Market) -> None:
+    [sale, customer] = names(2)
+    for amount in (shop.UNLUCKY, loyalty.UNBEARABLE, ten):
+        market.sell(shop.Sell(sale, customer, amount))
+    market.awarded(customer, 10)
+    theirs, ours = (
+        [letter for letter in market.letters(topology) if (letter.key or b"").startswith(sale.encode())]
+        for topology in (market.shop, market.loyalty)
+    )
+    assert [(letter.processor, letter.cause) for letter in theirs] == [("sales", "fold-failed")]
+    assert [(letter.processor, letter.cause) for letter in ours] == [("purchases", "fold-failed")]
+
+
+@pytest.mark.parametrize(
+    ("value", "cause"),
+    [
+        (b"", "malformed"),
+        (b"{}", "malformed"),
+        (b"{not avro}", "malformed"),
+        (b"\0\x7f\xff\xff\xffabc", "unknown-schema"),
+        (b"\0\0", "malformed"),
+    ],
+)
+def test_garbage_on_the_publishers_topic_is_put_aside_and_events_behind_it_count(
+    market: Market, value: bytes, cause: str
+) -> None:
+    [sale, customer] = names(2)
+    market.put(market.sales, sale.encode(), value)
+    market.sell(shop.Sell(sale, customer, ten))
+    market.awarded(customer, 10)
+    [letter] = [letter for letter in market.letters(market.loyalty) if letter.key == sale.encode()]
+    assert (letter.processor, letter.cause, letter.value) == ("purchases", cause, value)
+
+
+def test_a_tombstone_and_a_cut_record_do_no_harm(market: Market) -> None:
+    [sale, customer] = names(2)
+    market.sell(shop.Sell(sale, customer, ten))
+    market.awarded(customer, 10)
+    whole = next(entry.value for entry in market.entries(market.sales) if entry.key == sale.encode())
+    market.put(market.sales, sale.encode(), None)
+    market.put(market.sales, sale.encode(), (whole or b"")[:-20])
+    market.sell(shop.Sell(sale, customer, ten))
+    market.awarded(customer, 20)
+    [letter] = [letter for letter in market.letters(market.loyalty) if letter.key == sale.encode()]
+    assert letter.cause == "malformed"
+
+
+@pytest.fixture
+def own_market(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
+    """Two services for one test."""
+    with fresh_market(cluster, tmp_path_factory.mktemp("market")) as market:
+        yield market
+
+
+def test_however_often_both_are_killed_each_sale_counts_once(own_market: Market) -> None:
+    market, workers, sold = own_market, dict[str, Worker](), Counter[str]()
+    for module in MODULES:
+        workers[module] = market.start(module).ready()
+    for kill in range(4):
+        for number in range(150):
+            customer = f"c{number % 7}"
+            market.sell(shop.Sell(f"s{kill}-{number}", customer, ten))
+            sold[customer] += 10
+        eventually(lambda kill=kill: len(market.entries(market.sales)) > 150 * kill + 20, "sales")  # type: ignore[misc]
+        module = MODULES[kill % 2]
+        workers[module].stop(signal.SIGKILL)
+        workers[module] = market.start(module)
+    for customer, points in sold.items():
+        market.awarded(customer, points)
+    keys = [entry.key for entry in market.entries(market.sales)]
+    assert len(keys) == len(set(keys)) == 600
+    assert [worker.ready().stop() for worker in workers.values()] == [0, 0]
+
+
+def test_an_event_that_is_read_again_is_a_duplicate(own_market: Market) -> None:
+    """A subscriber that lost its place reads everything again; the ids of its commands say that they are known."""
+    market, publisher = own_market, own_market.start(SHOP)
+    subscriber = market.start(LOYALTY)
+    for number in range(20):
+        market.sell(shop.Sell(f"s{number}", "ada", ten))
+    market.awarded("ada", 200)
+    assert subscriber.ready().stop() == 0
+    _forget(market, f"{market.loyalty.name}.purchases")
+    market.start(LOYALTY)
+    eventually(lambda: len(market.entries(market.commands)) == 40, "the commands a second time")
+    market.sell(shop.Sell("last", "ada", ten))
+    market.awarded("ada", 210)
+    assert publisher.is_ready()
+
+
+def test_a_publisher_that_lost_its_place_publishes_nothing_twice(own_market: Market) -> None:
+    market, publisher = own_market, own_market.start(SHOP)
+    market.sell(shop.Sell("s", "ada", ten))
+    eventually(lambda: market.published("s"))
+    assert publisher.ready().stop() == 0
+    _forget(market, f"{market.shop.name}.sales")
+    again = market.start(SHOP)
+    assert again.ended() == 1
+    assert f"group {market.shop.name}.sales has no offset" in again.errors[0]
+    assert len(market.published("s")) == 1
+
+
+def _forget(market: Market, group: str) -> None:
+    """Deletes a group, as brokers do with one that was idle for a week."""
+    admin = AdminClient({"bootstrap.servers": market.cluster.bootstrap, "log_level": 0})
+    eventually(lambda: not admin.describe_consumer_groups([group])[group].result(PATIENCE).members, "an empty group")
+    admin.delete_consumer_groups([group])[group].result(PATIENCE)
