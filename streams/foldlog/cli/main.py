@@ -18,6 +18,7 @@ from foldlog.cli import (
     schemas,
     send,
     settings,
+    sql,
     topics,
     view,
 )
@@ -47,7 +48,7 @@ def foldlog(
     """Event sourcing and CQRS, native to Kafka: everything is a fold over a keyed, partitioned log."""
 
 
-for module in (cluster, demo, bench, run, topics, schemas, send, view, inspect, dead_letters, describe, settings):
+for module in (cluster, demo, bench, run, topics, schemas, send, view, sql, inspect, dead_letters, describe, settings):
     module.register(app)
 
 
