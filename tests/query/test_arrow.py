@@ -63,6 +63,7 @@ def row(key: str, record: Everything | None) -> dict[str, Any]:
     return {"key": key, **expected(record), **unions}
 
 
+@settings(deadline=None)
 @given(pairs)
 def test_every_value_is_in_its_column_as_it_was(rows: list[tuple[str, Everything | None]]) -> None:
     batch = arrow_batch(Everything, rows)
@@ -74,7 +75,7 @@ def test_every_value_is_in_its_column_as_it_was(rows: list[tuple[str, Everything
     assert found == [row(key, record) for key, record in rows]
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(pairs)
 def test_parquet_duckdb_and_polars_have_the_same_rows(rows: list[tuple[str, Everything | None]]) -> None:
     written, file = pa.Table.from_batches([arrow_batch(Everything, rows)]), io.BytesIO()
