@@ -15,7 +15,7 @@ from tests.cli.conftest import Cli
 COMMANDS = [
     "up", "down", "status", "run", "send", "view", "sql", "inspect", "describe", "settings",
     "topics apply", "topics diff", "schemas write", "schemas check", "schemas push",
-    "dead-letters list", "dead-letters show",
+    "dead-letters list", "dead-letters show", "services", "contracts", "asyncapi",
 ]  # fmt: skip
 
 

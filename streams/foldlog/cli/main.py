@@ -17,6 +17,7 @@ from foldlog.cli import (
     run,
     schemas,
     send,
+    services,
     settings,
     sql,
     topics,
@@ -48,7 +49,22 @@ def foldlog(
     """Event sourcing and CQRS, native to Kafka: everything is a fold over a keyed, partitioned log."""
 
 
-for module in (cluster, demo, bench, run, topics, schemas, send, view, sql, inspect, dead_letters, describe, settings):
+for module in (
+    cluster,
+    demo,
+    bench,
+    run,
+    topics,
+    schemas,
+    send,
+    view,
+    sql,
+    inspect,
+    dead_letters,
+    describe,
+    services,
+    settings,
+):
     module.register(app)
 
 

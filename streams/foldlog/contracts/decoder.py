@@ -28,6 +28,7 @@ from foldlog.contracts.reading import (
     symbols,
     words,
 )
+from foldlog.contracts.schema import UNKNOWN
 from foldlog.contracts.shapes import (
     Choice,
     Field,
@@ -75,6 +76,13 @@ def decoder_with(writer: Any, named: Named, record: type[Record], envelope: type
     return source.compiled([*body, "r = v", *rest, "if i != len(b): T(b, i)", "return r, v"])
 
 
+def refusals(writer: Any, named: Named, record: type[Record]) -> list[str]:
+    """What a decoder would refuse, a reason each that names the field; empty where it reads all that can be written."""
+    source = _Source(named)
+    source.record(plain(writer, named), record)
+    return source.refusals
+
+
 def _cut(schema: Any) -> Any:
     return {**schema, "fields": schema["fields"][:-1]}
 
@@ -90,6 +98,8 @@ class _Source:
         self._named = named
         self._known: dict[tuple[str, type[Record]], str] = {}
         self._scope: dict[str, Any] = dict(SCOPE)
+        self._place = ""
+        self.refusals: list[str] = []
 
     def compiled(self, lines: Lines) -> Callable[[bytes], Any]:
         """A function of a whole message; the body starts after the frame of five bytes."""
@@ -103,6 +113,7 @@ class _Source:
         values: dict[str, str] = {}
         for place, theirs in enumerate(writer["fields"]):
             field = fields.get(theirs["name"])
+            self._place = f"{writer['name']}.{theirs['name']}"
             if field is None:
                 lines += self._skipped(theirs["type"])
             else:
@@ -126,6 +137,7 @@ class _Source:
             return self._constant(field.default)
         if isinstance(field.shape, Choice) and None in field.shape.options:
             return "None"
+        self._place = ""  # the reason names it
         return self._refused(f"{writer} was written without `{field.name}`, which has no default")
 
     def _value(self, writer: Any, shape: Shape | None) -> Lines:
@@ -153,6 +165,7 @@ class _Source:
             case Words(known) if kind == "string":
                 return [*STRING, f"v = {self._constant(words(known))}[v]"]
             case Symbols() if kind == "enum":
+                self._note_unknown(schema, shape)
                 return [*INDEX, f"v = {self._constant(symbols(schema, shape))}[n]"]
             case Scale() if logical(schema) == "decimal" and schema.get("scale", 0) == shape.scale:
                 return [*SIZED, f"v = {self._constant(decimal(shape))}(b[i:j])", "i = j"] if kind == "bytes" else None
@@ -179,7 +192,14 @@ class _Source:
     def _call(self, function: Read) -> Lines:
         return [f"v, i = {self._constant(function)}(b, i)"]
 
+    def _note_unknown(self, schema: Any, shape: Symbols) -> None:
+        known = shape.enum.__members__
+        unknown = [] if UNKNOWN in known else [symbol for symbol in schema["symbols"] if symbol not in known]
+        if unknown:
+            self.refusals.append(f"{self._place}: {', '.join(unknown)} may be written, and there is no UNKNOWN")
+
     def _refused(self, reason: str) -> str:
+        self.refusals.append(f"{self._place}: {reason}" if self._place else reason)
         return f"U({self._constant(reason)})"
 
     def _constant(self, value: Any) -> str:

@@ -113,18 +113,30 @@ class Registry:
             raise _refused(subject, error) from error
         return reasons if agreed or reasons else ["the registry finds it incompatible"]
 
-    def _breaking(self, subject: str, schema: Schema) -> list[str]:
-        """What a schema breaks of any version that a subject has."""
-        found: dict[str, None] = {}
+    def subjects(self) -> list[str]:
+        """Every subject there is."""
         try:
             with self._asked():
-                for version in self._client.get_versions(subject):
-                    text = self._client.get_version(subject, version).schema.schema_str
-                    found |= dict.fromkeys(breaking(json.loads(str(text)), schema))
+                return list(self._client.get_subjects())
         except SchemaRegistryError as error:
-            if error.http_status_code != 404:
-                raise _refused(subject, error) from error
-        return list(found)
+            raise _refused("subjects", error) from error
+
+    def versions(self, subject: str) -> dict[int, Schema]:
+        """The schemas of a subject by version, the oldest first; empty where there is none."""
+        try:
+            with self._asked():
+                numbers = self._client.get_versions(subject)
+                texts = {number: self._client.get_version(subject, number).schema for number in numbers}
+        except SchemaRegistryError as error:
+            if error.http_status_code == 404:
+                return {}
+            raise _refused(subject, error) from error
+        return {number: json.loads(str(text.schema_str)) for number, text in texts.items()}
+
+    def _breaking(self, subject: str, schema: Schema) -> list[str]:
+        """What a schema breaks of any version that a subject has."""
+        versions = self.versions(subject).values()
+        return list(dict.fromkeys(reason for known in versions for reason in breaking(known, schema)))
 
     def _parsed(self, schema_id: int, text: Text) -> Writer:
         if text.schema_type not in (None, "AVRO"):
