@@ -4,9 +4,25 @@ The context's name is `BANK`, so that each test can have topics of its own.
 """
 
 import os
+from datetime import timedelta
 from decimal import Decimal
 
-from foldlog.core import Decider, Message, Meta, Money, Reactor, Record, Rejected, Saga, Sender, Topology, View, replace
+from foldlog.core import (
+    Cancel,
+    Decider,
+    Message,
+    Meta,
+    Money,
+    Reactor,
+    Record,
+    Rejected,
+    Saga,
+    Schedule,
+    Sender,
+    Topology,
+    View,
+    replace,
+)
 
 UNLUCKY = Decimal(666)  # an amount that whoever evolves or reacts to it cannot bear
 LARGE = "x" * (1 << 20)
@@ -220,6 +236,73 @@ transfer = Saga(
 )
 
 
+class StandingOrder(Record):
+    """Posts `amount` to an account `times` times, the first time after `every_ms`."""
+
+    transfer: str
+    target: str
+    amount: Money
+    every_ms: int
+    times: int = 1
+
+
+class StopOrder(Record):
+    transfer: str
+
+
+class Due(Record):
+    """What a standing order is told by its timer."""
+
+    transfer: str
+    number: int
+
+
+class Standing(Record):
+    order: StandingOrder | None = None
+    done: int = 0
+    stopped: bool = False
+
+
+def pay(standing: Standing, step: StandingOrder | StopOrder | Due | Posted) -> list[Post | Schedule | Cancel]:
+    match step, standing.order:
+        case StandingOrder(id, every_ms=every), None:
+            return [Schedule("next", Due(id, 1), after=timedelta(milliseconds=every))]
+        case StandingOrder(), _:
+            raise Rejected("there is such an order")
+        case StopOrder(), _:
+            return [Cancel("next")]
+        case Due(), StandingOrder(amount=amount) if amount == UNLUCKY:
+            raise ValueError("this step cannot be taken")
+        case Due(_, number), StandingOrder(id, target, amount, every, times):
+            again = Schedule("next", Due(id, number + 1), after=timedelta(milliseconds=every))
+            return [Post(target, amount, id), *([again] if number < times else [])]
+        case _:
+            return []
+
+
+def stand(standing: Standing, step: StandingOrder | StopOrder | Due | Posted) -> Standing:
+    match step:
+        case StandingOrder():
+            return Standing(step)
+        case StopOrder():
+            return replace(standing, stopped=True)
+        case Due(_, number):
+            return replace(standing, done=number)
+        case Posted():
+            return standing
+
+
+standing = Saga(
+    "standing",
+    account,
+    Standing(),
+    correlate=lambda step: step.transfer,
+    react=pay,
+    evolve=stand,
+    ended=lambda standing: standing.stopped or (standing.order is not None and standing.done == standing.order.times),
+)
+
+
 async def tell(event: Opened | Closed | Misbehaved, meta: Meta, send: Sender) -> None:
     what = type(event).__name__ if not isinstance(event, Misbehaved) else event.how
     await send(Message(event.account, what, str(meta.version), meta.event_id))
@@ -230,7 +313,7 @@ tellers = Reactor("tellers", account, tell)
 bank = Topology(
     os.environ.get("BANK", "bank"),
     deciders=(account,),
-    sagas=(transfer,),
+    sagas=(transfer, standing),
     views=(balances, wealth),
     reactors=(tellers,),
     partitions=3,

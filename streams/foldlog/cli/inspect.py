@@ -151,7 +151,7 @@ def _saga(context: Topology, saga: Saga[Any, Any, Any], key: str, as_json: bool)
         raise ConfigError(f"{context.name}.{saga.name} has no `{key}`")
     state, process = decoded
     if as_json:
-        output.write_json({"id": key, **plain(process), "state": plain(state)})
+        output.write_json({"id": key, "steps": process.steps, "ended": process.ended, "state": plain(state)})
     else:
         output.write(f"{'ended' if process.ended else 'open'} after {process.steps} steps\n")
         _print_state(state)

@@ -10,10 +10,12 @@ from foldlog.core.reactor import Message, Reactor, Sender
 from foldlog.core.record import Money, Record, Scale, replace
 from foldlog.core.saga import Saga
 from foldlog.core.subscription import Subscription
+from foldlog.core.timers import Cancel, Schedule
 from foldlog.core.topology import Topology
 from foldlog.core.view import View
 
 __all__ = [
+    "Cancel",
     "Decider",
     "Message",
     "Meta",
@@ -24,6 +26,7 @@ __all__ = [
     "Rejected",
     "Saga",
     "Scale",
+    "Schedule",
     "Sender",
     "Subscription",
     "Topology",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from foldlog.core.meta import Meta
@@ -49,11 +50,41 @@ class Contract:
                 return None
 
 
+class Timer(Record):
+    """A step that a saga waits for: when it is due, the step as a message, and what it was caused by."""
+
+    name: str
+    due: datetime
+    step: bytes
+    causation: str
+    correlation: str
+    actor: str | None = None
+
+
+class Taken(Record):
+    """A step that a saga took: its type and time, what caused it, and the types of the commands that it sent."""
+
+    number: int
+    step: str
+    time: datetime
+    causation: str
+    actor: str | None = None
+    sent: tuple[str, ...] = ()
+
+
 class Process(Record):
-    """What the engine keeps beside a saga's state: how many steps it took and whether it has ended."""
+    """What the engine keeps beside a saga's state: how many steps it took, whether it has ended, its timers.
+
+    `version` is that of the definition which it follows, `taken` are its latest steps, the oldest first, `timers` what
+    it waits for, the earliest first, `due` the time of that one.
+    """
 
     steps: int
     ended: bool
+    version: int = 1
+    taken: tuple[Taken, ...] = ()
+    timers: tuple[Timer, ...] = ()
+    due: datetime | None = None
 
 
 class Handled(Record):

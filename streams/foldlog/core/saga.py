@@ -9,9 +9,10 @@ from foldlog.core import signatures
 from foldlog.core.decider import Decider
 from foldlog.core.meta import Meta
 from foldlog.core.record import Record
+from foldlog.core.timers import Action, Schedule
 from foldlog.core.view import Source, sources_of
 
-C = TypeVar("C", bound=Record)
+C = TypeVar("C", bound=Action)
 E = TypeVar("E", bound=Record)
 S = TypeVar("S", bound=Record)
 
@@ -26,7 +27,9 @@ class Saga(Generic[E, C, S]):
 
     `correlate` gives the saga's id for a step, None where the step is not its business. A step is an event of a
     source, or a command of the saga's own (a type of `evolve` that no source has). `ended` closes the saga:
-    later steps pass by. `react` and `evolve` may take `Meta` as a third parameter.
+    later steps pass by. `react` and `evolve` may take `Meta` as a third parameter. `react` may also return timers
+    (`Schedule`, `Cancel`): what is due comes as a step to the saga that asked for it, whatever `correlate` says.
+    The saga's row keeps the latest `remembered` steps, for `foldlog sagas show`.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Saga(Generic[E, C, S]):
     react: Callable[[S, E], Sequence[C]] | Callable[[S, E, Meta], Sequence[C]]
     evolve: Callable[[S, E], S] | Callable[[S, E, Meta], S]
     ended: Callable[[S], bool] = _never
+    remembered: int = 32
 
     @property
     def sources(self) -> tuple[Decider[Any, Any, Any], ...]:
@@ -57,6 +61,11 @@ class Saga(Generic[E, C, S]):
     def sends(self) -> tuple[type[Record], ...]:
         """The command types that `react` may return."""
         return signatures.returned(self.react)
+
+    @cached_property
+    def timed(self) -> bool:
+        """Whether `react` says that it returns timers."""
+        return signatures.returns(self.react, Schedule)
 
     @property
     def state(self) -> type[Record]:

@@ -38,6 +38,12 @@ def made(handler: Handler) -> tuple[type[Record], ...]:
     return tuple(dict.fromkeys(found))
 
 
+def returns(handler: Handler, kind: type) -> bool:
+    """True where a handler's `list[...]`, `tuple[...]` or `Sequence[...]` return annotation names a type."""
+    hint = _hints(handler).get("return")
+    return any(kind in (inner, *get_args(inner)) for inner in get_args(hint))
+
+
 def wants_meta(handler: Handler) -> bool:
     """True where a parameter is annotated `Meta`."""
     return any(hint is Meta for name, hint in _hints(handler).items() if name != "return")

@@ -12,6 +12,7 @@ from foldlog.core.folding import with_meta
 from foldlog.core.meta import Meta
 from foldlog.core.record import Record
 from foldlog.core.saga import Saga
+from foldlog.core.timers import Action
 from foldlog.core.view import View
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -52,11 +53,11 @@ class Given:
 class When:
     """What came of it."""
 
-    outcome: Sequence[Record] = ()
+    outcome: Sequence[Action] = ()
     rejected: Rejected | None = field(default=None)
 
-    def then(self, *expected: Record) -> None:
-        """Exactly these events or commands follow, in this order; none where nothing is given."""
+    def then(self, *expected: Action) -> None:
+        """Exactly these events, or commands and timers, follow, in this order; none where nothing is given."""
         if self.rejected is not None:
             raise AssertionError(f"rejected: {self.rejected}") from self.rejected
         assert tuple(self.outcome) == expected, f"\n  expected {expected}\n  but got  {tuple(self.outcome)}"

@@ -35,6 +35,8 @@ class Assignment:
 class Batch:
     """Records of one poll, with the next offsets and the membership that were true at that moment.
 
+    One without records is a tick: something is due that no record brings about.
+
     The group metadata is a snapshot: a batch of a member that has since lost its partitions is fenced by it.
     """
 

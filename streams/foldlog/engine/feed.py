@@ -7,6 +7,7 @@ callback that waits for ever. So others speak to the feed through a lock: they s
 import threading
 import time
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any, cast
 
 import structlog
@@ -55,6 +56,7 @@ class Feed:
         self.lags: dict[Place, int] = {}  # of the partitions that were read since their assignment
         self.assigned: tuple[Place, ...] = ()
         self.turned = time.monotonic()  # when the poll thread last began a turn
+        self.due = inf  # Unix s at which the process thread wants a batch even if it is empty; it says so after each
 
     def run(self) -> None:
         """Polls until stopped; EngineError where the member is fenced or the group is lost for good."""
@@ -124,13 +126,14 @@ class Feed:
             return
         self._resume(consumer)
         epoch = self._reading
-        messages = _consume(consumer, 1, _POLL)
+        messages = _consume(consumer, 1, min(_POLL, max(0.0, self.due - time.time())))
         if messages and self._records > 1:
             messages += _consume(consumer, self._records - 1, self._fill)
         batch = self._batch(consumer, epoch, messages)
         # An epoch that ended meanwhile (rebalance, abort) takes its records with it: they are read again. So does a
         # membership whose loss the client knows of and has not told: without one, an empty group refuses nothing.
-        if epoch != self.epoch or not batch.messages or not consumer.memberid():
+        wanted = batch.messages or self.due <= time.time()
+        if epoch != self.epoch or not wanted or not consumer.memberid():
             self._credit.release()
             return
         self._deliver(batch)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Any, Generic, TypeVar
 
 from foldlog.contracts.codec import Codec
@@ -59,6 +60,13 @@ class Kind(ABC):
     def fail(self, message: Received, work: Work, cause: str, error: BaseException) -> None:
         """Puts a record aside whose outcome cannot be written."""
         work.dead_letter(message, cause, text_of(error))
+
+    def ring(self, partitions: Mapping[int, Any], work: Work) -> None:  # noqa: B027 — most kinds wait for records only
+        """Does what is due now, at the end of a batch; its partitions are noted in `work.rang`."""
+
+    def due(self, partitions: Mapping[int, Any]) -> float:
+        """When the kind wants to work though no record comes, in Unix seconds."""
+        return inf
 
     def finish(self, work: Work) -> None:  # noqa: B027 — most kinds have nothing to end
         """Ends the handling of a batch, before its transaction begins."""

@@ -42,8 +42,10 @@ class Line:
         if isinstance(item, Assignment):
             self.processor.counters.assignments += 1
             self.processor.take(item)
-        else:
+        elif item.messages:
             self._take(item)
+        else:
+            self.processor.take(item)
 
     def _take(self, batch: Batch) -> None:
         counters = self.processor.counters

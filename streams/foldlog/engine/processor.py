@@ -1,7 +1,7 @@
 """A processor: batches in, one Kafka transaction each; whatever goes wrong ends in a restore from the log."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,12 +88,15 @@ class Processor:
             work = self._fold(batch)
             if work is None:
                 return self._drop()
+            offsets = self._offsets(batch, work)
+            if not offsets:  # a tick for what is not due any more
+                return self._wait()
             packed = self._packed()
             then = (lambda ends: self._kind.replies(work, self._positions() | dict(ends))) if work.replies else None
             outputs: list[Output | Run] = [*work.outputs, *work.runs(), *self._kind.outputs(packed)]
             if self._snapshots is not None:
                 outputs += self._snapshots.due(self._rows, len(batch.messages))
-            ends = self._tx.write(outputs, batch.offsets, batch.group, then)
+            ends = self._tx.write(outputs, offsets, batch.group, then)
             self._apply(packed, ends)
             if self._snapshots is not None:
                 self._snapshots.committed(self._rows)
@@ -107,7 +110,18 @@ class Processor:
         self.committed |= batch.offsets
         self.counters.records += len(batch.messages)
         self.counters.dead_letters += work.letters
-        return None
+        return self._wait()
+
+    def _offsets(self, batch: Batch, work: Work) -> Mapping[Place, int]:
+        """The next offsets, also of partitions for which something is written though none of their records is."""
+        if not work.rang:
+            return batch.offsets
+        rang = {place: self.committed[place] for place in self._places if place[1] in work.rang}
+        return {**rang, **batch.offsets}
+
+    def _wait(self) -> None:
+        """Has the feed wake this thread when something is due, whether or not a record comes."""
+        self._feed.due = self._kind.due(self._rows)
 
     @property
     def _rows(self) -> dict[int, Rows[Any]]:
@@ -143,6 +157,7 @@ class Processor:
         if not packed and not careful:
             self._drop()
             return None
+        self._kind.ring(rows, work)
         self._kind.finish(work)
         return work
 
@@ -219,6 +234,7 @@ class Processor:
                 tries += 1
                 self._pause(epoch, tries)
             else:
+                self._wait()
                 self._feed.go_on(epoch, offsets)
                 self.counters.state = "running"
                 return

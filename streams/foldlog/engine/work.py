@@ -25,7 +25,8 @@ LARGEST = MAX_MESSAGE_BYTES - _OVERHEAD  # bytes of a key and a value without he
 LONGEST_KEY = b"\0" * 1024  # room that a row leaves for its key
 LONGEST_ID = 200  # characters of a command id
 FORWARDED = "forwarded-from"  # the place at which a command was first, which stays its id
-_OWN_HEADERS = frozenset({"command-id", "correlation-id", "actor", "reply-to", FORWARDED})
+TIMER = "timer"  # which timer of a saga has gone off
+_OWN_HEADERS = frozenset({"command-id", "correlation-id", "actor", "reply-to", FORWARDED, TIMER})
 _LONGEST_REASON = 2000  # characters
 _LARGEST_LETTER = int(topics.DEAD_LETTERS["max.message.bytes"]) - 4096
 
@@ -89,6 +90,7 @@ class Work:
         self.events: dict[int, Events] = {}  # by partition, keys and values for the kind's log
         self.replies: list[tuple[int, Reply]] = []  # with the partition of the command
         self.effects: list[Any] = []  # what a reactor does once every record of the batch is read
+        self.rang: set[int] = set()  # partitions for which something is written though none of their records is
         self.letters = 0
         self.codec = codec
         self._context = context
