@@ -15,7 +15,12 @@ from tests.docs.terminal import Command, Terminal, commands, shows
 
 SHELL = ("bash", "sh", "console")
 # Pages whose named blocks are files that the reader writes; elsewhere a named block is cut from the repository's file.
-WRITTEN = ("docs/write-a-context.md", "docs/run-a-context.md", "docs/produce-from-any-language.md")
+WRITTEN = (
+    "docs/write-a-context.md",
+    "docs/run-a-context.md",
+    "docs/produce-from-any-language.md",
+    "docs/windows-and-joins.md",
+)
 REPOSITORY = ("topologies", "schemas", "deploy", "docker-compose.yml", "CHANGELOG.md")
 
 # Not run, but parsed: these programs are not on a machine that has Python and make alone.
@@ -63,6 +68,7 @@ class Walk:
 
 WALKS = (
     Walk(("docs/write-a-context.md", "docs/run-a-context.md"), repository=False),
+    Walk(("docs/windows-and-joins.md",), repository=False),
     Walk(("README.md",)),
     Walk(("docs/produce-from-any-language.md",)),
     Walk(("docs/operate.md",)),

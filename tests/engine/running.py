@@ -40,7 +40,7 @@ def eventually(look: Callable[[], T | None], what: str = "it") -> T:
 
 @dataclass
 class Bank:
-    """The bank under a name of its own."""
+    """The bank, or another context of the tests, under a name of its own."""
 
     topology: Topology
     cluster: Cluster
@@ -104,7 +104,7 @@ class Bank:
         headers: Headers = [("command-id", id.encode()), ("reply-to", b"")] if id else []
         for command in commands:
             topic = topics.commands(self.name, self.codec.contract(type(command)).owner)
-            key = str(getattr(command, "account", None) or getattr(command, "transfer", "")).encode()
+            key = str(getattr(command, command.__struct_fields__[0])).encode()
             self.producer.produce(topic, self.codec.encode(command), key, self.home(key), headers=headers)
         assert self.producer.flush(PATIENCE) == 0
 
@@ -124,9 +124,9 @@ class Bank:
         """The log of one account."""
         return [both for both in self.log() if both[1].aggregate_id == id]
 
-    def log(self) -> list[tuple[Record, Meta]]:
-        """The log of every account, without what a test put there that is no event."""
-        entries = self.tail(topics.events(self.name, "account")).entries()
+    def log(self, decider: str = "account") -> list[tuple[Record, Meta]]:
+        """The log of every aggregate, without what a test put there that is no event."""
+        entries = self.tail(topics.events(self.name, decider)).entries()
         return [self.codec.decode_with(entry.value or b"") for entry in entries if b"@" in (entry.key or b"")]
 
     def letters(self) -> list[DeadLetter]:
@@ -201,10 +201,17 @@ class Bank:
 @contextmanager
 def fresh_bank(cluster: Cluster, apply_all: bool = True) -> Iterator[Bank]:
     """A bank with a name that was never used; its topics and schemas are applied unless told otherwise."""
-    topology = replace(bank, name=f"bank_{uuid.uuid4().hex[:10]}")
+    with fresh(cluster, bank, apply_all) as made:
+        yield made
+
+
+@contextmanager
+def fresh(cluster: Cluster, declared: Topology, apply_all: bool = True) -> Iterator[Bank]:
+    """A context under a name that was never used."""
+    topology = replace(declared, name=f"{declared.name}_{uuid.uuid4().hex[:10]}")
     with closing(Registry(cluster.registry)) as registry:
         push(topology, registry)
         if apply_all:
             apply(cluster.bootstrap, topics.topics(topology), 1)
-        with closing(Bank(topology, cluster, registry)) as fresh:
-            yield fresh
+        with closing(Bank(topology, cluster, registry)) as made:
+            yield made

@@ -11,6 +11,7 @@ from foldlog.cli.values import cell, plain
 from foldlog.core.errors import ConfigError, ContractError, DecodeError
 from foldlog.core.record import Record
 from foldlog.core.view import View
+from foldlog.core.window import key_of
 
 if TYPE_CHECKING:
     from foldlog.contracts.codec import Codec
@@ -38,14 +39,15 @@ def register(app: typer.Typer) -> None:
 
 def view(
     target: Annotated[str, typer.Argument(metavar="CONTEXT.VIEW", help="Which view, for example `orders.customers`.")],
-    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="Only the row of this key.")] = None,
+    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="Only the rows of this key.")] = None,
     style: Annotated[Format, typer.Option("--format", help="How rows are printed.")] = Format.TABLE,
     topology: TopologyOption = None,
 ) -> None:
     """Print the rows of a view, sorted by key; with KEY only that row, and exit 1 where there is none.
 
-    CSV has a header, is the same bytes for the same rows, and holds nested values as JSON; JSON is a list, or one
-    object for a KEY. Decimals are printed in full.
+    A view with windows has a row for each window of a key: KEY is the key, or `KEY@START` of one window. CSV has a
+    header, is the same bytes for the same rows, and holds nested values as JSON; JSON is a list, or one object for a
+    KEY of one row. Decimals are printed in full.
     """
     from foldlog.kafka.generations import resolve
     from foldlog.kafka.reading import latest, read
@@ -56,14 +58,17 @@ def view(
     with loading.connect() as connection:
         topic = resolve(connection.bootstrap, context.name, processor.name)
         with output.bar(f"reading {topic}") as progress:
-            entries = latest(read(connection.bootstrap, topic, key=key, progress=progress))
+            # All windows of a key are in the key's own partition.
+            home = key_of(key) if key is not None and processor.window else key
+            entries = latest(read(connection.bootstrap, topic, key=home, progress=progress))
         if key is not None:
-            if key not in entries:
+            names = (key, *(name for name in entries if processor.window and key_of(name) == key))
+            entries = {name: entries[name] for name in names if name in entries}
+            if not entries:
                 raise ConfigError(f"{target} has no row `{key}`")
-            entries = {key: entries[key]}
         codec = connection.codec(context)
         rows = {name: _row(codec, topic, entries[name]) for name in sorted(entries)}
-    _print(rows, processor.row, style, one=key is not None)
+    _print(rows, processor.row, style, one=key in rows)
 
 
 def _row(codec: "Codec", topic: str, entry: "Entry") -> Record:

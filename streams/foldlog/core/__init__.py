@@ -6,6 +6,7 @@ from foldlog.core.decider import Decider
 from foldlog.core.errors import Rejected
 from foldlog.core.meta import Meta
 from foldlog.core.publication import Publication
+from foldlog.core.ranking import Distinct, top
 from foldlog.core.reactor import Message, Reactor, Sender
 from foldlog.core.record import Money, Record, Scale, replace
 from foldlog.core.saga import Saga
@@ -13,10 +14,13 @@ from foldlog.core.subscription import Subscription
 from foldlog.core.timers import Cancel, Schedule
 from foldlog.core.topology import Topology
 from foldlog.core.view import View
+from foldlog.core.window import Hopping, Sessions, Tumbling, Windowed
 
 __all__ = [
     "Cancel",
     "Decider",
+    "Distinct",
+    "Hopping",
     "Message",
     "Meta",
     "Money",
@@ -28,9 +32,13 @@ __all__ = [
     "Scale",
     "Schedule",
     "Sender",
+    "Sessions",
     "Subscription",
     "Topology",
+    "Tumbling",
     "View",
+    "Windowed",
     "field",
     "replace",
+    "top",
 ]

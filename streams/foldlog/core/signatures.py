@@ -44,6 +44,12 @@ def returns(handler: Handler, kind: type) -> bool:
     return any(kind in (inner, *get_args(inner)) for inner in get_args(hint))
 
 
+def may_return_none(handler: Handler) -> bool:
+    """True where the return annotation is None, or a union with it."""
+    hint = _hints(handler).get("return")
+    return hint is type(None) or type(None) in get_args(hint)
+
+
 def wants_meta(handler: Handler) -> bool:
     """True where a parameter is annotated `Meta`."""
     return any(hint is Meta for name, hint in _hints(handler).items() if name != "return")

@@ -10,10 +10,12 @@ from foldlog.core.errors import Rejected
 from foldlog.core.folding import fold as fold_with_meta
 from foldlog.core.folding import with_meta
 from foldlog.core.meta import Meta
-from foldlog.core.record import Record
+from foldlog.core.record import Record, replace
 from foldlog.core.saga import Saga
 from foldlog.core.timers import Action
 from foldlog.core.view import View
+from foldlog.core.window import key_of
+from foldlog.core.windowing import Arrival, Windowing, expired
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 Subject = Decider[Any, Any, Any] | Saga[Any, Any, Any] | View[Any, Any]
@@ -27,6 +29,42 @@ def meta_of(version: int, aggregate: str = "test") -> Meta:
 def fold(subject: Subject, *events: Record) -> Any:
     """The state or row after these events."""
     return fold_with_meta(subject, ((event, meta_of(n)) for n, event in enumerate(events, 1)))
+
+
+def rows(view: View[Any, Any], *events: Record | tuple[datetime, Record]) -> dict[str, Any]:
+    """The rows of a view after these events, by key; an event may come with the time at which it was recorded.
+
+    Of a windowed view they are what a partition holds to which all these keys belong.
+    """
+    table = _Table()
+    window = Windowing(view) if view.window is not None else None
+    for number, told in enumerate(events, 1):
+        recorded, event = told if isinstance(told, tuple) else (EPOCH, told)
+        key = view.key(event) if type(event) in view.events else None
+        meta = replace(meta_of(number), time=recorded)
+        if key is None:
+            continue
+        if window is not None:
+            table.take(window.change(Arrival(key, event, meta), table).rows)
+        else:
+            table.take({key: with_meta(view.evolve)(table.rows.get(key, view.initial), event, meta)})
+    if view.window is not None:
+        table.take(dict.fromkeys(expired(table.rows, view.window.keep)))
+    return table.rows
+
+
+class _Table:
+    def __init__(self) -> None:
+        self.rows: dict[str, Any] = {}
+
+    def get(self, name: str) -> Any:
+        return self.rows.get(name)
+
+    def sessions(self, key: str) -> list[str]:
+        return [name for name in self.rows if key_of(name) == key]
+
+    def take(self, changed: dict[str, Any]) -> None:
+        self.rows = {name: row for name, row in {**self.rows, **changed}.items() if row is not None}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from foldlog.core.record import Record
 from foldlog.core.saga import Saga
 from foldlog.core.subscription import Subscription
 from foldlog.core.view import View
+from foldlog.core.windowing import check_windows
 
 Reader = View[Any, Any] | Saga[Any, Any, Any] | Reactor[Any] | Publication[Any, Any]
 Processor = Decider[Any, Any, Any] | Reader | Subscription[Any, Any]
@@ -49,6 +50,8 @@ class Topology:
         _check_sources(self)
         _check_routes(self)
         _check_publishers(self)
+        for view in self.views:
+            check_windows(view)
 
     @property
     def processors(self) -> tuple[Processor, ...]:

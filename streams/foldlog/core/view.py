@@ -9,6 +9,7 @@ from foldlog.core import signatures
 from foldlog.core.decider import Decider
 from foldlog.core.meta import Meta
 from foldlog.core.record import Record
+from foldlog.core.window import Window
 
 E = TypeVar("E", bound=Record)
 Row = TypeVar("Row", bound=Record)
@@ -28,6 +29,7 @@ class View(Generic[E, Row]):
     `evolve` returns the new row, or None to delete it; it may take `Meta` as a third parameter.
     A view over several sources must not depend on the order in which their events arrive. A view that is declared
     otherwise than before needs the next `version`: then its rows are folded anew, beside those that readers have.
+    With a `window` there is a row for each key and window; its key is `<key>@<start of the window>`.
     """
 
     name: str
@@ -36,6 +38,7 @@ class View(Generic[E, Row]):
     key: Callable[[E], str | None]
     evolve: Callable[[Row, E], Row | None] | Callable[[Row, E, Meta], Row | None]
     version: int = 1
+    window: Window | None = None
 
     @property
     def generation(self) -> str:

@@ -16,6 +16,7 @@ from foldlog.engine.reacting import Reacting
 from foldlog.engine.senders import sender
 from foldlog.engine.subscribing import Subscribing
 from foldlog.engine.viewing import Viewing
+from foldlog.engine.windows import WindowedViewing
 from foldlog.settings import Settings
 
 
@@ -24,8 +25,8 @@ def kind_of(topology: Topology, declared: Processor, codec: Codec, settings: Set
     match declared:
         case Decider():
             return Deciding(topology, declared, codec)
-        case View():
-            return Viewing(topology, declared, codec)
+        case View(window=window):
+            return (WindowedViewing if window else Viewing)(topology, declared, codec)
         case Saga():
             return Coordinating(topology, declared, codec)
         case Reactor():

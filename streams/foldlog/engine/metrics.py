@@ -36,6 +36,7 @@ _GAUGES: tuple[tuple[str, str, Callable[[ProcessorStats], float]], ...] = (
 _COUNTERS: tuple[tuple[str, str, Callable[[Counters], float]], ...] = (
     ("records", "Records handled and committed.", lambda of: of.records),
     ("dead_letters", "Records put aside.", lambda of: of.dead_letters),
+    ("late_events", "Events that came too late for a window of theirs and do not count in it.", lambda of: of.late),
     ("assignments", "Assignments of partitions taken.", lambda of: of.assignments),
     ("aborts", "Transactions without a commit, for whatever reason.", lambda of: of.aborts),
     (

@@ -110,6 +110,7 @@ class Processor:
         self.committed |= batch.offsets
         self.counters.records += len(batch.messages)
         self.counters.dead_letters += work.letters
+        self.counters.late += len(work.late)
         return self._wait()
 
     def _offsets(self, batch: Batch, work: Work) -> Mapping[Place, int]:

@@ -69,6 +69,7 @@ class Counters:
     state: State = "starting"
     records: int = 0
     dead_letters: int = 0
+    late: int = 0  # events that came too late for a window
     restored: int = 0
     to_restore: int = 0
     rows: int = 0

@@ -92,6 +92,7 @@ class Work:
         self.effects: list[Any] = []  # what a reactor does once every record of the batch is read
         self.rang: set[int] = set()  # partitions for which something is written though none of their records is
         self.letters = 0
+        self.late: list[str] = []  # the places of events that came too late for a window
         self.codec = codec
         self._context = context
         self._processor = processor
