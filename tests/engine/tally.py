@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -23,6 +23,7 @@ from foldlog.engine.restoring import Group
 from foldlog.engine.transactions import Transactions
 from foldlog.kafka import reading
 from foldlog.kafka.admin import apply
+from foldlog.kafka.reading import Entry
 from foldlog.settings import Settings
 
 
@@ -107,7 +108,7 @@ class Context:
 
     def events(self) -> list[Written]:
         """What a read_committed reader sees of the log, in order."""
-        entries = reading.read(self.cluster.bootstrap, self.log)
+        entries = committed_records(self.cluster.bootstrap, self.log)
         return [self.codec.decode_with(entry.value) for entry in entries if entry.value]  # type: ignore[misc]
 
     def amounts(self) -> list[int]:
@@ -143,6 +144,29 @@ def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < deadline, "this never happened"
         time.sleep(0.02)
+
+
+def committed_records(bootstrap: str, topic: str, seconds: float = 3) -> Iterator[Entry]:
+    """What a read_committed reader sees once the transactions that were ended are, or after so many seconds.
+
+    A commit is answered before its markers are written: until they are, nobody sees what was committed.
+    """
+    deadline = time.monotonic() + seconds
+    while _ends(bootstrap, topic, "read_committed") < _ends(bootstrap, topic, "read_uncommitted"):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.02)
+    return reading.read(bootstrap, topic)
+
+
+def _ends(bootstrap: str, topic: str, isolation: str) -> int:
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "ends", "isolation.level": isolation})
+    try:
+        count = len(consumer.list_topics(topic, 10).topics[topic].partitions)
+        places = (TopicPartition(topic, number) for number in range(count))
+        return sum(consumer.get_watermark_offsets(place, 10)[1] for place in places)
+    finally:
+        consumer.close()
 
 
 def committed(context: Context, partition: int = 0) -> TopicPartition:

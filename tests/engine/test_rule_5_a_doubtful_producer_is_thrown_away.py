@@ -25,12 +25,11 @@ from foldlog.engine import clients
 from foldlog.engine.batch import Output
 from foldlog.engine.batch import Place as Partition
 from foldlog.engine.transactions import Transactions
-from foldlog.kafka import reading
 from foldlog.kafka.admin import apply
 from foldlog.settings import Settings
 from tests.engine.proxy import END_TXN, TXN_OFFSET_COMMIT, Proxy
 from tests.engine.rig import Line
-from tests.engine.tally import Add, Context, committed, eventually
+from tests.engine.tally import Add, Context, committed, committed_records, eventually
 
 LATE = 2.5  # s
 TIMEOUT = 1000  # ms, of the producer's requests
@@ -120,7 +119,7 @@ def _visible(broker: Broker, kind: type[Transactions], name: str) -> list[bytes 
     with suppress(TaintError):
         transactions.abort()
     transactions.discard()
-    return [entry.value for entry in reading.read(broker.direct, log)]
+    return [entry.value for entry in committed_records(broker.direct, log)]
 
 
 def test_nothing_of_an_aborted_transaction_is_visible(broker: Broker) -> None:
@@ -140,7 +139,7 @@ def test_a_commit_that_was_told_to_be_good_but_took_too_long_is_doubtful(broker:
     with pytest.raises(TaintError, match="may have been sent twice"):
         transactions.write([Output(log, 0, b"key", b"first")], offsets, group)
     transactions.discard()
-    assert [entry.value for entry in reading.read(broker.direct, log)] == [b"first"]
+    assert [entry.value for entry in committed_records(broker.direct, log)] == [b"first"]
 
 
 def test_a_line_whose_commit_is_late_handles_everything_once(cluster: Cluster, tmp_path: Path, broker: Broker) -> None:
@@ -166,4 +165,4 @@ def test_an_error_that_comes_up_while_the_client_calls_back_is_taint(broker: Bro
     with pytest.raises(TaintError, match="in a callback"):
         transactions.write([Output(log, 0, b"key", b"value")], offsets, group, fenced)
     transactions.discard()
-    assert [entry.value for entry in reading.read(broker.direct, log)] == []
+    assert [entry.value for entry in committed_records(broker.direct, log)] == []

@@ -13,9 +13,8 @@ from foldlog.core import Meta, Record, topics
 from foldlog.core.outcome import Reply
 from foldlog.engine import deciding
 from foldlog.engine.remembered import NOTHING, REMEMBERED
-from foldlog.kafka import reading
 from tests.engine.rig import Line
-from tests.engine.tally import Add, Context, committed, eventually, tally
+from tests.engine.tally import Add, Context, committed, committed_records, eventually, tally
 
 COMMANDS = 20
 
@@ -33,7 +32,7 @@ def _handle(context: Context, *ids: str) -> list[Reply]:
         context.send(Add(context.key(0), number), headers=headers)
     with Line(context).running():
         eventually(lambda: committed(context).offset == len(ids))
-    entries = reading.read(context.cluster.bootstrap, topics.replies(context.name))
+    entries = committed_records(context.cluster.bootstrap, topics.replies(context.name))
     return [context.codec.decode(entry.value) for entry in entries if entry.value]  # type: ignore[misc]
 
 
