@@ -170,7 +170,7 @@ def _ends(bootstrap: str, topic: str, isolation: str) -> int:
 
 
 def committed(context: Context, partition: int = 0) -> TopicPartition:
-    """The committed offset of the group with its metadata, as it stands; a fresh cluster has no coordinator at first."""
+    """The committed offset of the group with its metadata; a fresh cluster has no coordinator at first."""
     consumer = Consumer({"bootstrap.servers": context.cluster.bootstrap, "group.id": context.group})
     deadline = time.monotonic() + 20
     try:
