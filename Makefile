@@ -11,7 +11,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
-TOPOLOGY ?= topologies.orders
+# Every context; TOPOLOGY=topologies.orders takes one.
+TOPOLOGY ?= $(sort $(patsubst topologies/%/__init__.py,topologies.%,$(wildcard topologies/*/__init__.py)))
 # Schemas must stay compatible with every release.
 RELEASES = $(shell git tag --list "v*" 2>/dev/null)
 # Extra arguments for pytest: make test PYTEST="-k saga"
@@ -71,9 +72,11 @@ imports: $(DEV) ## import-linter: which layer may import which
 	@$(SAY) "import-linter"
 	@PYTHONPATH=. $(BIN)/lint-imports --no-logo
 
-contracts: $(DEV) ## committed schemas and manifests are those of the topologies
+contracts: $(DEV) ## schemas and manifests are those of the topologies, and consumers can read what is published
 	@$(SAY) "contracts"
-	@$(BIN)/foldlog schemas check $(TOPOLOGY) $(RELEASES:%=--against %)
+	@for topology in $(TOPOLOGY); do \
+		$(BIN)/foldlog schemas check $$topology $(RELEASES:%=--against %) || exit 1; done
+	@$(BIN)/foldlog contracts $(TOPOLOGY)
 	@$(BIN)/python -m deploy.generate --check
 
 format: $(DEV) ## rewrite the sources in the project's format
@@ -81,7 +84,7 @@ format: $(DEV) ## rewrite the sources in the project's format
 	@$(BIN)/ruff check --fix .
 
 schemas: $(DEV) ## write schemas/ from the records of TOPOLOGY
-	@$(BIN)/foldlog schemas write $(TOPOLOGY)
+	@for topology in $(TOPOLOGY); do $(BIN)/foldlog schemas write $$topology || exit 1; done
 
 manifests: $(DEV) ## write deploy/topics/ from the topologies
 	@$(BIN)/python -m deploy.generate

@@ -43,8 +43,8 @@ def guide_lines() -> Iterator[list[str]]:
 
 def makefile_lines() -> Iterator[list[str]]:
     for line in re.findall(r"\$\(BIN\)/foldlog (.*)", MAKEFILE):
-        released = line.replace("$(RELEASES:%=--against %)", "--against v1.0.0")
-        yield shlex.split(released.replace("$(TOPOLOGY)", "topologies.orders"))
+        released = line.partition(" ||")[0].replace("$(RELEASES:%=--against %)", "--against v1.0.0")
+        yield shlex.split(re.sub(r"\$\(TOPOLOGY\)|\$\$topology", "topologies.orders", released))
 
 
 LINES = [

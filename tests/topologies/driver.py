@@ -1,15 +1,17 @@
-"""Runs a context in memory: its deciders and sagas over queues that are emptied in any order.
+"""Runs contexts in memory: their deciders and sagas over queues that are emptied in any order.
 
-Like the engine, it keeps the order of one sender's messages to one receiver and no other.
+Like the engine, it keeps the order of one sender's messages to one receiver and no other; timers go off at any time.
+What one context publishes reaches those that subscribe to it, as they declare it.
 """
 
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from foldlog.core import Record, Rejected, Topology
-from foldlog.core.folding import with_meta
+from foldlog.core import Cancel, Record, Rejected, Schedule, Topology
+from foldlog.core.folding import translating, with_meta
 from foldlog.core.specification import meta_of
+from foldlog.core.timers import Action
 
 Place = tuple[str, ...]
 Choose = Callable[[Sequence[Place]], Place]
@@ -18,13 +20,14 @@ Choose = Callable[[Sequence[Place]], Place]
 class Driver:
     """`choose` picks the queue whose first message is handled next; `run` ends when all are empty."""
 
-    def __init__(self, topology: Topology, choose: Choose) -> None:
-        self._deciders = {decider.name: decider for decider in topology.deciders}
-        self._sagas = {saga.name: saga for saga in topology.sagas}
-        self._by_command = topology.deciders_by_command
+    def __init__(self, topologies: Topology | tuple[Topology, ...], choose: Choose) -> None:
+        self._contexts = topologies if isinstance(topologies, tuple) else (topologies,)
+        self._deciders = {decider.name: decider for each in self._contexts for decider in each.deciders}
+        self._sagas = {saga.name: saga for each in self._contexts for saga in each.sagas}
+        self._by_command = {kind: of for each in self._contexts for kind, of in each.deciders_by_command.items()}
         self._functions = {
-            **{decider.name: (with_meta(decider.decide), with_meta(decider.evolve)) for decider in topology.deciders},
-            **{saga.name: (with_meta(saga.react), with_meta(saga.evolve)) for saga in topology.sagas},
+            **{name: (with_meta(of.decide), with_meta(of.evolve)) for name, of in self._deciders.items()},
+            **{name: (with_meta(of.react), with_meta(of.evolve)) for name, of in self._sagas.items()},
         }
         self._choose = choose
         self._queues: dict[Place, deque[Record]] = {}
@@ -83,12 +86,37 @@ class Driver:
             id_ = saga.correlate(event) if heard else None
             if id_ is not None:
                 self._put((f"{name} {key}", saga.name, id_), event)
+        for context in self._contexts:
+            for publication in context.publishes:
+                if type(event) in publication.events and self._deciders[name] in publication.sources:
+                    public = translating(publication.translate)(event, meta_of(0, key))
+                    self._tell(f"{context.name}.{publication.name}", key, public)
+
+    def _tell(self, publisher: str, key: str, public: Record | None) -> None:
+        """What subscribers make of a public event, in the order of its aggregate."""
+        for subscription in (each for context in self._contexts for each in context.consumes):
+            for kind in subscription.records if subscription.publisher == publisher else ():
+                if kind.__name__ == type(public).__name__:
+                    seen = kind(**{name: getattr(public, name) for name in kind.__struct_fields__})
+                    command = translating(subscription.translate)(seen, meta_of(0, key))
+                    self.send(f"{publisher} {key}", *([command] if command else []))
 
     def _react(self, name: str, key: str, step: Record) -> None:
         saga, (react, evolve) = self._sagas[name], self._functions[name]
         state, meta = self.states.get((name, key), saga.initial), meta_of(0, key)
         if not saga.ended(state):
-            commands = react(state, step, meta)
+            actions = react(state, step, meta)
             self.states[name, key] = evolve(state, step, meta)
-            self.sent += commands
-            self.send(f"{name} {key}", *commands)
+            for action in actions:
+                self._do(name, key, action)
+
+    def _do(self, name: str, key: str, action: Action) -> None:
+        """A timer that is set may go off at any time from now on."""
+        match action:
+            case Schedule(timer, step):
+                self._queues[f"timer {timer}", name, key] = deque([step])
+            case Cancel(timer):
+                self._queues.pop((f"timer {timer}", name, key), None)
+            case command:
+                self.sent.append(command)
+                self.send(f"{name} {key}", command)
