@@ -21,6 +21,7 @@ from foldlog.cli import (
     settings,
     sql,
     topics,
+    verify,
     view,
 )
 from foldlog.cli.arguments import examples
@@ -59,6 +60,7 @@ for module in (
     send,
     view,
     sql,
+    verify,
     inspect,
     dead_letters,
     describe,
