@@ -1,6 +1,7 @@
 """Views as tables of a DuckDB in memory."""
 
 import re
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -28,7 +29,10 @@ class Database:
     def __init__(self, topology: Topology) -> None:
         self._views = sorted(view.name for view in topology.views)
         self._context = topology.name
-        self._connection: DuckDBPyConnection = duckdb.connect(":memory:", config=_CONFIG)
+        # By default what does not fit into memory lies in the working directory, and stays there after a crash.
+        self._spill = tempfile.TemporaryDirectory(prefix="foldlog-sql-", ignore_cleanup_errors=True)
+        config = {**_CONFIG, "temp_directory": self._spill.name}
+        self._connection: DuckDBPyConnection = duckdb.connect(":memory:", config=config)
         self._connection.execute(f'create schema if not exists "{self._context}"')
         self._connection.execute(f"set search_path = '\"{self._context}\",main'")
         self._connection.execute("set timezone = 'UTC'")
@@ -74,8 +78,9 @@ class Database:
             raise ConfigError(f"SQL: {reason}") from error
 
     def close(self) -> None:
-        """Frees the tables."""
+        """Frees the tables, and the disk under what did not fit into memory."""
         self._connection.close()
+        self._spill.cleanup()
 
     def _take(self, statement: str, rows: pa.Table) -> None:
         self._connection.register(_INCOMING, rows)
