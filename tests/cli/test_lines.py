@@ -1,34 +1,40 @@
 """A line of commands is checked whole, and a bad one is told with its place."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 import msgspec
 import pytest
 
-from foldlog.cli.lines import Command, Lines
+from foldlog.cli.lines import Checked, Lines
+from foldlog.client.commands import Command, Outgoing
 from foldlog.core.errors import ConfigError, EncodeError
 from foldlog.core.record import Record
-from tests.cli.bank import account, balances, bank, transfer
+from tests.cli.bank import Open, Post, account, balances, bank, transfer
 
 
 def encode(record: Record) -> bytes:
     return msgspec.json.encode(record)
 
 
-def parse(*lines: bytes) -> list[Command]:
+def parse(*lines: bytes) -> list[Checked]:
     return list(Lines("bank.jsonl", bank, account, encode).parse(lines))
 
 
 def test_a_line_is_a_command_of_its_aggregate() -> None:
-    (command,) = parse(
+    (checked,) = parse(
         b'{"type": "Post", "data": {"account": "ada", "amount": 12.5}, "id": "p1", "actor": "joe", "correlation": "c"}'
     )
-    assert command == Command(1, "ada", b'{"account":"ada","amount":"12.5","transfer":null}', "p1", "joe", "c")
+    assert checked == Checked(
+        1,
+        Command(Post("ada", Decimal("12.5")), "p1", "joe", "c"),
+        Outgoing("bank.account.commands", "ada", b'{"account":"ada","amount":"12.5","transfer":null}'),
+    )
 
 
 def test_what_is_optional_may_be_missing() -> None:
-    (command,) = parse(b'{"type": "Open", "data": {"account": "ada"}}')
-    assert (command.id, command.actor, command.correlation) == (None, None, None)
+    (checked,) = parse(b'{"type": "Open", "data": {"account": "ada"}}')
+    assert checked.command == Command(Open("ada"))
 
 
 def test_blank_lines_and_a_byte_order_mark_are_passed_over() -> None:
@@ -37,18 +43,18 @@ def test_blank_lines_and_a_byte_order_mark_are_passed_over() -> None:
         b"  \n",
         b'{"type": "Open", "data": {"account": "b"}}',
     )
-    assert [(command.line, command.key) for command in found] == [(1, "a"), (3, "b")]
+    assert [(checked.line, checked.outgoing.key) for checked in found] == [(1, "a"), (3, "b")]
 
 
 def test_a_decimal_keeps_each_digit() -> None:
-    (command,) = parse(b'{"type": "Post", "data": {"account": "ada", "amount": 1234567890123456.78}}')
-    assert b'"1234567890123456.78"' in command.value
+    (checked,) = parse(b'{"type": "Post", "data": {"account": "ada", "amount": 1234567890123456.78}}')
+    assert b'"1234567890123456.78"' in checked.outgoing.value
 
 
 def test_a_saga_takes_its_own_commands() -> None:
     lines = Lines("stdin", bank, transfer, encode)
     text = b'{"type": "StartTransfer", "data": {"transfer": "t1", "source": "a", "target": "b", "amount": "1"}}'
-    assert [command.key for command in lines.parse([text])] == ["t1"]
+    assert [checked.outgoing.key for checked in lines.parse([text])] == ["t1"]
 
 
 def test_a_view_takes_none() -> None:

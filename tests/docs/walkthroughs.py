@@ -20,6 +20,7 @@ WRITTEN = (
     "docs/run-a-context.md",
     "docs/produce-from-any-language.md",
     "docs/windows-and-joins.md",
+    "docs/python-client.md",
 )
 REPOSITORY = ("topologies", "schemas", "deploy", "docker-compose.yml", "CHANGELOG.md")
 
@@ -71,6 +72,7 @@ WALKS = (
     Walk(("docs/windows-and-joins.md",), repository=False),
     Walk(("README.md",)),
     Walk(("docs/produce-from-any-language.md",)),
+    Walk(("docs/python-client.md",)),
     Walk(("docs/operate.md",)),
     Walk(("docs/observe.md",)),
 )

@@ -7,9 +7,10 @@ import typer
 from foldlog.cli import loading, output
 from foldlog.cli.arguments import Json, examples
 from foldlog.cli.letters import check_cause, content, contexts, hexdump, letters, place
-from foldlog.cli.values import fields, plain
+from foldlog.cli.values import fields
 from foldlog.core.errors import ConfigError
 from foldlog.core.outcome import CAUSES, DeadLetter
+from foldlog.core.plain import plain
 
 if TYPE_CHECKING:
     from foldlog.contracts.registry import Registry

@@ -7,10 +7,11 @@ import typer
 
 from foldlog.cli import loading, output
 from foldlog.cli.arguments import Json, TopologyOption, examples
-from foldlog.cli.values import cell, fields, plain
+from foldlog.cli.values import cell, fields
 from foldlog.core.decider import Decider
 from foldlog.core.errors import ConfigError, ContractError, DecodeError
 from foldlog.core.meta import Meta
+from foldlog.core.plain import plain
 from foldlog.core.record import Record
 from foldlog.core.saga import Saga
 from foldlog.core.topics import events, table

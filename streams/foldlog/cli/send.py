@@ -4,7 +4,6 @@ import os
 import re
 import sys
 import time
-import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,13 +13,15 @@ import typer
 
 from foldlog.cli import loading, output
 from foldlog.cli.arguments import Json, TopologyOption, examples
-from foldlog.cli.values import plain
+from foldlog.client.commands import new_id
 from foldlog.core.errors import ConfigError, FoldlogError
+from foldlog.core.plain import plain
 from foldlog.core.topics import commands, replies
 
 if TYPE_CHECKING:
-    from foldlog.cli.lines import Command, Lines
-    from foldlog.cli.replies import Decode, Replies, Tally
+    from foldlog.cli.lines import Checked, Lines
+    from foldlog.cli.tally import Tally
+    from foldlog.client.replies import Decode, Replies
     from foldlog.kafka.sending import CommandProducer
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)(?:/s)?")
@@ -103,13 +104,13 @@ def _opened(file: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _replies(wait: bool, bootstrap: str, topic: str, decode: "Decode") -> Iterator["Replies | None"]:
+def _replies(wait: bool, bootstrap: str, topic: str, decode: "Decode") -> Iterator["Replies[int] | None"]:
     if not wait:
         yield None
         return
-    from foldlog.cli.replies import Replies
+    from foldlog.client.replies import Replies
 
-    with closing(Replies(bootstrap, topic, decode)) as answers:
+    with closing(Replies[int](bootstrap, topic, decode)) as answers:
         yield answers
 
 
@@ -120,7 +121,7 @@ def _checked(lines: "Lines", source: BinaryIO) -> int:
     return total
 
 
-def _paced(found: Iterable["Command"], rate: float | None, producer: "CommandProducer") -> Iterator["Command"]:
+def _paced(found: Iterable["Checked"], rate: float | None, producer: "CommandProducer") -> Iterator["Checked"]:
     started = time.monotonic()
     for number, command in enumerate(found):
         while rate and (ahead := started + number / rate - time.monotonic()) > 0:
@@ -129,17 +130,18 @@ def _paced(found: Iterable["Command"], rate: float | None, producer: "CommandPro
 
 
 def _send(
-    found: Iterable["Command"],
+    found: Iterable["Checked"],
     topic: str,
     producer: "CommandProducer",
-    answers: "Replies | None",
+    answers: "Replies[int] | None",
     total: int,
 ) -> None:
     started = time.monotonic()
     try:
         with output.bar("sending") as report:
             for command in found:
-                producer.send(topic, command.key, command.value, _headers(command, answers))
+                _, key, value = command.outgoing
+                producer.send(topic, key, value, _headers(command, answers))
                 report(producer.sent, total)
             producer.flush()
     except (FoldlogError, KeyboardInterrupt):
@@ -150,23 +152,17 @@ def _send(
     output.note(f"sent {producer.sent:,} commands to {topic} in {seconds:.1f} s")
 
 
-def _headers(command: "Command", answers: "Replies | None") -> list[tuple[str, bytes]]:
-    command_id = command.id
-    if answers is not None:
-        command_id = command_id or str(uuid.uuid4())
-        answers.expect(command_id, command.line)
-    values = {
-        "command-id": command_id,
-        "reply-to": answers.topic if answers is not None else None,
-        "correlation-id": command.correlation,
-        "actor": command.actor,
-    }
-    return [(name, value.encode()) for name, value in values.items() if value is not None]
+def _headers(checked: "Checked", answers: "Replies[int] | None") -> list[tuple[str, bytes]]:
+    if answers is None:
+        return checked.command.headers()
+    command = checked.command._replace(id=checked.command.id or new_id())
+    answers.expect(str(command.id), checked.line)
+    return command.headers(answers.topic)
 
 
-def _await(answers: "Replies", timeout: float, as_json: bool) -> bool:
+def _await(answers: "Replies[int]", timeout: float, as_json: bool) -> bool:
     """Reports the replies; True where each command was accepted."""
-    from foldlog.cli.replies import Tally
+    from foldlog.cli.tally import Tally
 
     tally, expected = Tally(), answers.expected
     with output.bar("replies") as report:

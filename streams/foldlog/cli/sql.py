@@ -9,9 +9,10 @@ import typer
 
 from foldlog.cli import loading, output
 from foldlog.cli.arguments import Json, TopologyName, examples
-from foldlog.cli.values import cell, plain
+from foldlog.cli.values import cell
 from foldlog.cli.view import Format
 from foldlog.core.errors import ConfigError
+from foldlog.core.plain import plain
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation

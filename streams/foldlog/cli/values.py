@@ -1,18 +1,11 @@
-"""Records as what JSON and text can hold, exactly: decimals plain, times in ISO 8601, bytes in Base64."""
+"""Records as text for people: a cell, a line."""
 
 import json
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
-import msgspec
-
+from foldlog.core.plain import plain
 from foldlog.core.record import Record
-
-
-def plain(value: Any) -> Any:
-    """The value as JSON types; a decimal is a string without an exponent, so that no digit is lost."""
-    return _without_decimals(msgspec.to_builtins(value, builtin_types=(Decimal,), str_keys=True))
 
 
 def cell(value: Any) -> str:
@@ -29,13 +22,3 @@ def fields(record: Record | Mapping[str, Any]) -> str:
 
 def _shown(simple: Any) -> str:
     return simple if isinstance(simple, str) else json.dumps(simple, ensure_ascii=False)
-
-
-def _without_decimals(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, dict):
-        return {name: _without_decimals(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_decimals(inner) for inner in value]
-    return value

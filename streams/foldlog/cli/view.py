@@ -7,8 +7,9 @@ import typer
 
 from foldlog.cli import loading, output
 from foldlog.cli.arguments import TopologyOption, examples
-from foldlog.cli.values import cell, plain
+from foldlog.cli.values import cell
 from foldlog.core.errors import ConfigError, ContractError, DecodeError
+from foldlog.core.plain import plain
 from foldlog.core.record import Record
 from foldlog.core.view import View
 from foldlog.core.window import key_of

@@ -5,6 +5,7 @@ FoldlogError
 ├── Rejected             a command that makes no sense; becomes the reply, never an event
 ├── ConfigError          a setting, argument or file is wrong; the message says which and what to do
 ├── ClusterError         Kafka or the registry cannot be started, found or stopped
+├── DeadlineError        what a client waited for did not come in time: a reply, a view's progress
 ├── ContractError        a schema is missing, stale, incompatible or unknown
 │   ├── DecodeError      bytes that are not what their schema says; `cause` is one of outcome.CAUSES
 │   ├── EncodeError      a value that its schema cannot hold (never rounded, never cut)
@@ -37,6 +38,10 @@ class ConfigError(FoldlogError):
 
 class ClusterError(FoldlogError):
     """Kafka or the registry cannot be started, found or stopped."""
+
+
+class DeadlineError(FoldlogError):
+    """What was waited for did not come in time; a command may be carried out all the same: repeat it under its id."""
 
 
 class ContractError(FoldlogError):

@@ -1,7 +1,7 @@
 """Sending commands as any well-behaved producer does: idempotent, in order, to the partition of the key."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -9,12 +9,14 @@ from foldlog.core.errors import ClusterError
 from foldlog.kafka.connection import client_config
 
 Headers = Sequence[tuple[str, bytes]]
+Delivered = Callable[[KafkaError | None, Message], None]
+LINGER_MS = 20
 
 
 class CommandProducer:
     """A producer that counts: `sent` handed over, `delivered` acknowledged by all replicas, `failures` why not."""
 
-    def __init__(self, bootstrap: str, compression: str = "lz4") -> None:
+    def __init__(self, bootstrap: str, compression: str = "lz4", linger_ms: int = LINGER_MS) -> None:
         self.sent = 0
         self.delivered = 0
         self.failures: Counter[str] = Counter()
@@ -26,17 +28,22 @@ class CommandProducer:
                 "acks": "all",
                 "partitioner": "murmur2_random",
                 "compression.type": compression,
-                "linger.ms": 20,
+                "linger.ms": linger_ms,
                 "delivery.timeout.ms": 60_000,
-                "on_delivery": self._on_delivery,
             }
         )
 
-    def send(self, topic: str, key: str, value: bytes, headers: Headers = ()) -> None:
-        """Queues one record; waits while the queue is full. ClusterError where the broker can never take it."""
+    def send(
+        self, topic: str, key: str, value: bytes, headers: Headers = (), delivered: Delivered | None = None
+    ) -> None:
+        """Queues one record; waits while the queue is full. ClusterError where the broker can never take it.
+
+        With `delivered` the record's fate is told there, and is not counted here.
+        """
+        told = delivered or self._on_delivery
         while True:
             try:
-                self._producer.produce(topic, value, key.encode(), headers=list(headers))
+                self._producer.produce(topic, value, key.encode(), on_delivery=told, headers=list(headers))
                 break
             except BufferError:
                 self._producer.poll(0.05)

@@ -9,7 +9,8 @@ import msgspec
 
 from foldlog.cli import output
 from foldlog.cli.demo.cdnow import Purchase, order_commands, stock_commands
-from foldlog.cli.replies import Replies, Tally
+from foldlog.cli.tally import Tally
+from foldlog.client.replies import Replies
 from foldlog.contracts.codec import Codec
 from foldlog.core.decider import Decider
 from foldlog.core.errors import EngineError
@@ -41,7 +42,7 @@ class Load:
         """
         lines = list(stock_commands(log))
         producer = CommandProducer(self._bootstrap, self._compression)
-        with closing(Replies(self._bootstrap, replies(self._topology.name), self._codec.decode)) as answers:
+        with closing(Replies[int](self._bootstrap, replies(self._topology.name), self._codec.decode)) as answers:
             for number, line in enumerate(lines, 1):
                 answers.expect(line["id"], number)
                 self._send(producer, line, {"reply-to": answers.topic})
@@ -77,7 +78,7 @@ class Load:
         producer.send(topic, decider.key(command), self._codec.encode(command), encoded)
 
 
-def _await(answers: Replies, alive: Alive) -> None:
+def _await(answers: Replies[int], alive: Alive) -> None:
     tally, deadline = Tally(), time.monotonic() + REPLY_S
     while answers.outstanding:
         alive()

@@ -10,7 +10,7 @@ from rich.text import Text
 from foldlog.cli import output
 from foldlog.cli.demo.checks import Actual, Comparison
 from foldlog.cli.demo.readback import Log
-from foldlog.cli.values import plain
+from foldlog.core.plain import plain
 
 TOP = 10
 NUMBERS = frozenset({"orders", "days", "units", "money", "spent", "received", "shipped", "available", "refused"})

@@ -1,0 +1,41 @@
+"""One bank with a running worker, and a client to it; each test has accounts of its own."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from foldlog import Client
+from foldlog.cluster import Cluster
+from tests.engine.processes import Worker
+from tests.engine.running import Bank, fresh_bank
+
+
+@pytest.fixture(scope="session")
+def bank(cluster: Cluster) -> Iterator[Bank]:
+    """The bank's topics and schemas."""
+    with fresh_bank(cluster) as bank:
+        yield bank
+
+
+@pytest.fixture(scope="session")
+def worker(bank: Bank, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """Decides its commands and folds its views."""
+    worker = Worker(bank, tmp_path_factory.mktemp("worker"), "client")
+    try:
+        yield worker.ready()
+    finally:
+        worker.close()
+
+
+@pytest.fixture(scope="session")
+def client(bank: Bank, worker: Worker) -> Iterator[Client]:
+    """The client that tests share."""
+    with Client(bank.topology, bootstrap=bank.cluster.bootstrap, registry=bank.cluster.registry) as client:
+        yield client
+
+
+@pytest.fixture
+def id() -> str:
+    """The id of an account that nobody has used."""
+    return uuid.uuid4().hex
