@@ -10,6 +10,8 @@ from foldlog.core.ranking import Distinct, top
 from foldlog.core.reactor import Message, Reactor, Sender
 from foldlog.core.record import Money, Record, Scale, replace
 from foldlog.core.saga import Saga
+from foldlog.core.steps import Call, Progress, Retry, Step
+from foldlog.core.stepwise import stepwise
 from foldlog.core.subscription import Subscription
 from foldlog.core.timers import Cancel, Schedule
 from foldlog.core.topology import Topology
@@ -17,6 +19,7 @@ from foldlog.core.view import View
 from foldlog.core.window import Hopping, Sessions, Tumbling, Windowed
 
 __all__ = [
+    "Call",
     "Cancel",
     "Decider",
     "Distinct",
@@ -24,15 +27,18 @@ __all__ = [
     "Message",
     "Meta",
     "Money",
+    "Progress",
     "Publication",
     "Reactor",
     "Record",
     "Rejected",
+    "Retry",
     "Saga",
     "Scale",
     "Schedule",
     "Sender",
     "Sessions",
+    "Step",
     "Subscription",
     "Topology",
     "Tumbling",
@@ -40,5 +46,6 @@ __all__ = [
     "Windowed",
     "field",
     "replace",
+    "stepwise",
     "top",
 ]

@@ -22,8 +22,8 @@ Subject = Decider[Any, Any, Any] | Saga[Any, Any, Any] | View[Any, Any]
 
 
 def meta_of(version: int, aggregate: str = "test") -> Meta:
-    """The Meta that a specification hands to the functions that ask for it."""
-    return Meta(f"{aggregate}@{version}", aggregate, version, EPOCH, "test", "test")
+    """The Meta that a specification hands to the functions that ask for it; each message has a cause of its own."""
+    return Meta(f"{aggregate}@{version}", aggregate, version, EPOCH, f"test:{version}", "test")
 
 
 def fold(subject: Subject, *events: Record) -> Any:
@@ -76,7 +76,8 @@ class Given:
 
     def when(self, message: Record) -> "When":
         """Hands a command to the decider, or a step to the saga."""
-        state, meta = fold(self.subject, *self.history), meta_of(len(self.history))
+        count = len(self.history)
+        state, meta = fold(self.subject, *self.history), replace(meta_of(count), causation=f"test:{count + 1}")
         try:
             match self.subject:
                 case Decider(decide=decide):
