@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from foldlog.cluster import Cluster
 from foldlog.contracts.codec import Codec
@@ -23,6 +23,7 @@ from foldlog.engine.restoring import Group
 from foldlog.engine.transactions import Transactions
 from foldlog.kafka import reading
 from foldlog.kafka.admin import apply
+from foldlog.kafka.connection import partition_count
 from foldlog.kafka.reading import Entry
 from foldlog.settings import Settings
 
@@ -162,18 +163,25 @@ def committed_records(bootstrap: str, topic: str, seconds: float = 3) -> Iterato
 def _ends(bootstrap: str, topic: str, isolation: str) -> int:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "ends", "isolation.level": isolation})
     try:
-        count = len(consumer.list_topics(topic, 10).topics[topic].partitions)
-        places = (TopicPartition(topic, number) for number in range(count))
-        return sum(consumer.get_watermark_offsets(place, 10)[1] for place in places)
+        found = reading.ends(consumer, topic, range(partition_count(bootstrap, topic)))
     finally:
         consumer.close()
+    return sum(end for _, end in found.values())
 
 
 def committed(context: Context, partition: int = 0) -> TopicPartition:
-    """The committed offset of the group with its metadata, as it stands."""
+    """The committed offset of the group with its metadata; a fresh cluster has no coordinator at first."""
     consumer = Consumer({"bootstrap.servers": context.cluster.bootstrap, "group.id": context.group})
+    deadline = time.monotonic() + 20
     try:
-        found: TopicPartition = consumer.committed([TopicPartition(context.commands, partition)], 10)[0]
+        while True:
+            try:
+                found: TopicPartition = consumer.committed([TopicPartition(context.commands, partition)], 10)[0]
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.NOT_COORDINATOR or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return found
     finally:
         consumer.close()
-    return found
