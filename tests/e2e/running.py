@@ -70,7 +70,9 @@ def faults(outcome: Outcome, sent: Sequence[Purchase]) -> list[str]:
 class Worker:
     """A process of `foldlog run` for a shop."""
 
-    def __init__(self, context: str, cluster: Cluster, home: Path, instance: str) -> None:
+    def __init__(
+        self, context: str, cluster: Cluster, home: Path, instance: str, module: str = "tests.e2e.renamed"
+    ) -> None:
         self.instance = instance
         self.log = home / f"{instance}.log"
         self._ready = home / "workers" / instance / "ready"
@@ -85,7 +87,7 @@ class Worker:
             "FOLDLOG_BATCH_RECORDS": str(BATCH),
             "PYTHONPATH": os.pathsep.join([str(ROOT / "streams"), str(ROOT)]),
         }
-        command = [sys.executable, "-m", "foldlog.cli.main", "run", "tests.e2e.renamed"]
+        command = [sys.executable, "-m", "foldlog.cli.main", "run", module]
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=os.environ | settings

@@ -1,0 +1,7 @@
+"""Risk under the name that FOLDLOG_TEST_CONTEXT gives it."""
+
+import os
+
+from tests.e2e.banking import risk_of
+
+context = risk_of(os.environ.get("FOLDLOG_TEST_CONTEXT", "x"))
