@@ -16,10 +16,11 @@ COMMANDS = [
     "up", "down", "status", "run", "send", "view", "sql", "verify", "inspect", "describe", "settings",
     "topics apply", "topics diff", "schemas write", "schemas check", "schemas push",
     "dead-letters list", "dead-letters show", "services", "contracts", "asyncapi",
+    "sink postgres", "sink redis", "sink parquet",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("command", ["", "topics", "schemas", "dead-letters", *COMMANDS])
+@pytest.mark.parametrize("command", ["", "topics", "schemas", "dead-letters", "sink", *COMMANDS])
 def test_every_help_has_an_example(command: str, cli: Cli) -> None:
     ran = cli(*command.split(), "--help")
     assert ran.code == 0
@@ -54,6 +55,9 @@ def test_the_version(cli: Cli) -> None:
         ["dead-letters", "show", "bank"],
         ["describe", "tests.cli.bank", "--format", "png"],
         ["topics", "destroy"],
+        ["sink", "postgres", "bank.balances"],
+        ["sink", "redis", "bank.balances", "--url", "redis://x", "--ttl", "0"],
+        ["sink", "parquet", "bank.balances", "files", "--sync-ms", "0"],
         ["up", "--frobnicate"],
     ],
 )

@@ -10,6 +10,10 @@ FoldlogError
 │   ├── DecodeError      bytes that are not what their schema says; `cause` is one of outcome.CAUSES
 │   ├── EncodeError      a value that its schema cannot hold (never rounded, never cut)
 │   └── RegistryError    the schema registry does not answer; known schemas keep working
+├── SinkError            a sink's target cannot hold a row, or is not made for it; the message names key and column
+│   ├── AwayError        the target does not answer; it is tried again
+│   └── FencedError      a younger process writes to the same target
+├── ConflictError        another writer appended first; load and decide again
 └── EngineError          the engine cannot go on without breaking its promise
     ├── StateError       a store or its log is not what the group's offsets say
     │   └── StoreError   the local store is damaged or cannot be written
@@ -69,6 +73,22 @@ class EncodeError(ContractError):
 
 class RegistryError(ContractError):
     """The schema registry does not answer; try again later."""
+
+
+class SinkError(FoldlogError):
+    """A sink's target cannot hold a row, or is not made for it; the message names key and column."""
+
+
+class AwayError(SinkError):
+    """A sink's target does not answer, or what it answered is not known; it is tried again."""
+
+
+class FencedError(SinkError):
+    """A younger process writes to the same target: this one must end."""
+
+
+class ConflictError(FoldlogError):
+    """An aggregate is not at the expected version: another writer appended first."""
 
 
 class EngineError(FoldlogError):
