@@ -16,11 +16,11 @@ COMMANDS = [
     "up", "down", "status", "run", "send", "view", "sql", "verify", "inspect", "describe", "settings",
     "topics apply", "topics diff", "schemas write", "schemas check", "schemas push",
     "dead-letters list", "dead-letters show", "services", "contracts", "asyncapi",
-    "sink postgres", "sink redis", "sink parquet",
+    "sink postgres", "sink redis", "sink parquet", "edge http",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("command", ["", "topics", "schemas", "dead-letters", "sink", *COMMANDS])
+@pytest.mark.parametrize("command", ["", "topics", "schemas", "dead-letters", "sink", "edge", *COMMANDS])
 def test_every_help_has_an_example(command: str, cli: Cli) -> None:
     ran = cli(*command.split(), "--help")
     assert ran.code == 0

@@ -12,6 +12,7 @@ from foldlog.cli import (
     cluster,
     dead_letters,
     describe,
+    edge,
     inspect,
     output,
     run,
@@ -67,6 +68,7 @@ for module in (
     dead_letters,
     describe,
     services,
+    edge,
     settings,
 ):
     module.register(app)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -10,6 +11,7 @@ from foldlog.client.client import REPLY_S, ROW_S, Client
 from foldlog.client.commands import Command
 from foldlog.client.sender import Pending
 from foldlog.client.subscription import AT_ONCE, END, TURN, Received, Start, Subscription
+from foldlog.core.errors import DeadlineError
 from foldlog.core.outcome import Reply
 from foldlog.core.record import Record
 from foldlog.core.topology import Topology
@@ -58,12 +60,33 @@ class AsyncClient:
         timeout: float = REPLY_S,  # noqa: ASYNC109
     ) -> list[Reply]:
         """Sends many at once and waits for all replies, in the order of the commands."""
-        sent = await asyncio.to_thread(lambda: [self._client.submit(command) for command in commands])
+        sent = await self._submitted(commands)
         return list(await asyncio.gather(*(self._awaited(pending, timeout) for pending in sent)))
 
-    async def publish(self, command: Record | Command) -> str:
-        """Sends a command without asking for a reply; its place, once every replica has it."""
-        return await asyncio.wrap_future(await asyncio.to_thread(self._client.publish, command))
+    async def outcomes(
+        self,
+        commands: Iterable[Record | Command],
+        timeout: float = REPLY_S,  # noqa: ASYNC109
+    ) -> list[Reply | None]:
+        """As `send_all`, with None for each command that has no reply in time."""
+        sent = await self._submitted(commands)
+        found = await asyncio.gather(*(self._awaited(pending, timeout) for pending in sent), return_exceptions=True)
+        for each in found:
+            if isinstance(each, BaseException) and not isinstance(each, DeadlineError):
+                raise each
+        return [each if isinstance(each, Reply) else None for each in found]
+
+    async def publish(self, command: Record | Command, *, reply: bool = False) -> str:
+        """Sends a command; its place, once every replica has it. With `reply`, one is asked for."""
+        return await asyncio.wrap_future(await asyncio.to_thread(self._client.publish, command, reply=reply))
+
+    async def reply(self, id: str, *, since: datetime | None = None) -> Reply | None:
+        """The last reply to a command that was sent `since`, None where there is none; kept for a day."""
+        return await asyncio.to_thread(self._client.reply, id, since=since)
+
+    async def prepare(self) -> None:
+        """Connects now, and raises now what sending would raise."""
+        await asyncio.to_thread(self._client.prepare)
 
     def subscribe(
         self, *kinds: type[E], start: Start = END, group: str | None = None, follow: bool = True
@@ -85,6 +108,9 @@ class AsyncClient:
     async def rows(self, view: View[Any, Row], *, timeout: float = ROW_S) -> dict[str, Row]:  # noqa: ASYNC109
         """Every row of a view by its key."""
         return await asyncio.to_thread(self._client.rows, view, timeout=timeout)
+
+    async def _submitted(self, commands: Iterable[Record | Command]) -> list[Pending]:
+        return await asyncio.to_thread(lambda: [self._client.submit(command) for command in commands])
 
     async def _awaited(self, pending: Pending, timeout: float) -> Reply:  # noqa: ASYNC109
         try:

@@ -4,17 +4,20 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import ExitStack
+from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
 from foldlog.client.commands import Command
 from foldlog.client.connection import connect
+from foldlog.client.replies import find
 from foldlog.client.sender import Pending, Sender
 from foldlog.client.subscription import BEGINNING, END, Start, Subscription, wanted
 from foldlog.client.tables import Tables
 from foldlog.core.errors import ConfigError, DeadlineError
 from foldlog.core.outcome import Reply
 from foldlog.core.record import Record
+from foldlog.core.topics import replies
 from foldlog.core.topology import Topology
 from foldlog.core.view import View
 
@@ -76,9 +79,17 @@ class Client:
         """Sends a command without waiting: its reply is a future, so that many can be on their way."""
         return self._sender.submit(as_command(command))
 
-    def publish(self, command: Record | Command) -> Future[str]:
-        """Sends a command without asking for a reply; the future is its place once every replica has it."""
-        return self._sender.publish(as_command(command))
+    def publish(self, command: Record | Command, *, reply: bool = False) -> Future[str]:
+        """Sends a command; the future is its place once every replica has it. With `reply`, one is asked for."""
+        return self._sender.publish(as_command(command), reply)
+
+    def reply(self, id: str, *, since: datetime | None = None) -> Reply | None:
+        """The last reply to a command that was sent `since`, None where there is none; kept for a day."""
+        return find(self._bootstrap, replies(self.topology.name), self._codec.decode, id, since)
+
+    def prepare(self) -> None:
+        """Connects now, and raises now what sending would raise."""
+        self._sender  # noqa: B018 — made when it is first asked for
 
     def subscribe(
         self, *kinds: type[E], start: Start = END, group: str | None = None, follow: bool = True

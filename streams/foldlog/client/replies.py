@@ -5,6 +5,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
 
 from confluent_kafka import Message, TopicPartition
@@ -12,10 +13,19 @@ from confluent_kafka import Message, TopicPartition
 from foldlog.core.outcome import Reply
 from foldlog.core.record import Record
 from foldlog.kafka.connection import partition_count, reaching
-from foldlog.kafka.reading import available, ends, is_record, open_consumer
+from foldlog.kafka.reading import available, ends, is_record, open_consumer, read
 
 T = TypeVar("T")
 Decode = Callable[[bytes], Record]
+
+
+def find(bootstrap: str, topic: str, decode: Decode, command_id: str, since: datetime | None) -> Reply | None:
+    """The last reply to a command that has been written since a time, None where there is none."""
+    key, found = command_id.encode(), None
+    for entry in read(bootstrap, topic, key=command_id, since=since):
+        if entry.key == key and entry.value is not None:
+            found = decode(entry.value)
+    return found if isinstance(found, Reply) else None
 
 
 class Answered(NamedTuple, Generic[T]):

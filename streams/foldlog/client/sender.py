@@ -46,10 +46,10 @@ class Sender:
         for thread in self._threads:
             thread.start()
 
-    def publish(self, command: Command) -> Future[str]:
-        """Its place in Kafka, `topic:partition:offset`, once every replica has it."""
+    def publish(self, command: Command, reply: bool) -> Future[str]:
+        """Its place in Kafka, `topic:partition:offset`, once every replica has it; with `reply`, one is asked for."""
         delivered: Future[str] = _running(Future())
-        self._send(command, delivered, delivered.set_result, reply_to=None)
+        self._send(command, delivered, delivered.set_result, self._replies.topic if reply else None)
         return delivered
 
     def submit(self, command: Command) -> Pending:

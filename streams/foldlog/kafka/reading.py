@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -69,20 +70,40 @@ def _watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
             time.sleep(0.1)
 
 
-def read(bootstrap: str, topic: str, *, key: str | None = None, progress: Progress = _no_progress) -> Iterator[Entry]:
+def read(
+    bootstrap: str,
+    topic: str,
+    *,
+    key: str | None = None,
+    since: datetime | None = None,
+    progress: Progress = _no_progress,
+) -> Iterator[Entry]:
     """The records of a topic up to the end it had when the reading began.
 
-    With `key`, only the partition where that key lives (murmur2, as the engine writes). Raises ConfigError where
-    the topic does not exist and ClusterError where Kafka does not answer or stalls for 30 s.
+    With `key`, only the partition where that key lives (murmur2, as the engine writes); with `since`, only from the
+    first record of that time on. Raises ConfigError where the topic does not exist and ClusterError where Kafka does
+    not answer or stalls for 30 s.
     """
     count = partition_count(bootstrap, topic)
     wanted = range(count) if key is None else [partition_of(key.encode(), count)]
     consumer = open_consumer(bootstrap)
     try:
         with reaching(bootstrap):
-            yield from _read(consumer, topic, ends(consumer, topic, wanted), progress)
+            bounds = ends(consumer, topic, wanted)
+            yield from _read(
+                consumer, topic, bounds if since is None else _from(consumer, topic, bounds, since), progress
+            )
     finally:
         consumer.close()
+
+
+def _from(
+    consumer: Consumer, topic: str, bounds: dict[int, tuple[int, int]], since: datetime
+) -> dict[int, tuple[int, int]]:
+    """The bounds without what is older."""
+    asked = [TopicPartition(topic, partition, int(since.timestamp() * 1000)) for partition in bounds]
+    found = {place.partition: place.offset for place in consumer.offsets_for_times(asked, timeout=METADATA_S)}
+    return {p: (found[p] if found[p] >= 0 else end, end) for p, (_, end) in bounds.items()}  # negative: nothing since
 
 
 def available(consumer: Consumer, timeout: float) -> list[Message]:
