@@ -73,6 +73,7 @@ WALKS = (
     Walk(("README.md",)),
     Walk(("docs/produce-from-any-language.md",)),
     Walk(("docs/python-client.md",)),
+    Walk(("docs/between-services.md",)),
     Walk(("docs/operate.md",)),
     Walk(("docs/observe.md",)),
 )
