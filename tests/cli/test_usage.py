@@ -13,7 +13,7 @@ from foldlog.settings import Settings
 from tests.cli.conftest import Cli
 
 COMMANDS = [
-    "up", "down", "status", "run", "send", "view", "sql", "verify", "inspect", "describe", "settings",
+    "up", "down", "status", "run", "send", "view", "sql", "export", "verify", "inspect", "describe", "settings",
     "topics apply", "topics diff", "schemas write", "schemas check", "schemas push",
     "dead-letters list", "dead-letters show", "services", "contracts", "asyncapi",
     "sink postgres", "sink redis", "sink parquet", "edge http",

@@ -106,6 +106,29 @@ def _from(
     return {p: (found[p] if found[p] >= 0 else end, end) for p, (_, end) in bounds.items()}  # negative: nothing since
 
 
+def bounds(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
+    """The first and the next stable offset of each partition of a topic; errors as in `read`."""
+    count = partition_count(bootstrap, topic)
+    consumer = open_consumer(bootstrap)
+    try:
+        with reaching(bootstrap):
+            return ends(consumer, topic, range(count))
+    finally:
+        consumer.close()
+
+
+def between(
+    bootstrap: str, topic: str, bounds: dict[int, tuple[int, int]], *, progress: Progress = _no_progress
+) -> Iterator[Entry]:
+    """The records of a topic from a first offset of each partition up to a next one; errors as in `read`."""
+    consumer = open_consumer(bootstrap)
+    try:
+        with reaching(bootstrap):
+            yield from _read(consumer, topic, bounds, progress)
+    finally:
+        consumer.close()
+
+
 def available(consumer: Consumer, timeout: float) -> list[Message]:
     """What has been fetched, after at most `timeout` seconds; `consume` alone would wait for a full batch."""
     first = consumer.poll(timeout)

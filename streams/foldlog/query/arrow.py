@@ -53,12 +53,17 @@ class Column(NamedTuple):
 
 
 def key_column(record: type[Record]) -> str:
-    """The name of the key's column: `key`, or `_key` where the record has a field of that name.
+    """The name of the key's column: `key`, or `_key` where the record has a field of that name."""
+    return free_column(record, "key")
+
+
+def free_column(record: type[Record], name: str) -> str:
+    """The name for a column beside the record's own: with so many `_` before it that no field has it.
 
     SQL does not tell upper from lower case, so neither is told here.
     """
     names = {field.name.lower() for field in fields_of(record)}
-    return next(name for name in ("_" * count + "key" for count in range(len(names) + 1)) if name not in names)
+    return next(free for free in ("_" * count + name for count in range(len(names) + 1)) if free not in names)
 
 
 def arrow_schema(record: type[Record]) -> pa.Schema:

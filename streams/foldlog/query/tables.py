@@ -1,7 +1,6 @@
 """The rows of a view as its topic has them now, as Arrow."""
 
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +15,8 @@ from foldlog.kafka.generations import resolve
 from foldlog.kafka.reading import Entry, Progress, latest, read
 from foldlog.query.arrow import arrow_batch, arrow_schema
 
-BATCH = 10_000  # rows
+_ROWS = 10_000  # in a batch
+_BYTES = 64 << 20  # of a batch's rows as Kafka has them; far below what one column may hold
 
 Bar = Callable[[str], Any]
 """Called with what is read; a context manager that gives a `Progress`."""
@@ -49,9 +49,22 @@ def batches(
     topic = resolve(connection.bootstrap, topology.name, view.name)
     codec = connection.codec(topology)
     entries = latest(read(connection.bootstrap, topic, progress=progress))
-    keys = iter(sorted(entries))
-    while some := list(islice(keys, BATCH)):
-        yield arrow_batch(view.row, [(key, decoded(codec, topic, entries.pop(key))) for key in some])
+    for some in portions(entries):
+        yield arrow_batch(view.row, [(key, decoded(codec, topic, entry)) for key, entry in some])
+
+
+def portions(entries: dict[str, Entry], rows: int = _ROWS) -> Iterator[list[tuple[str, Entry]]]:
+    """The entries by key, in lists of so many that fit a batch; they are taken out of the table."""
+    some, size = list[tuple[str, Entry]](), 0
+    for key in sorted(entries):
+        entry = entries.pop(key)
+        some.append((key, entry))
+        size += len(entry.value or b"")
+        if len(some) >= rows or size >= _BYTES:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 def table(connection: Connection, topology: Topology, name: str, progress: Progress) -> pa.Table:
