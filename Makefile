@@ -74,9 +74,9 @@ imports: $(DEV) ## import-linter: which layer may import which
 
 contracts: $(DEV) ## schemas and manifests are those of the topologies, and consumers can read what is published
 	@$(SAY) "contracts"
+	@$(BIN)/foldlog contracts $(TOPOLOGY)
 	@for topology in $(TOPOLOGY); do \
 		$(BIN)/foldlog schemas check $$topology $(RELEASES:%=--against %) || exit 1; done
-	@$(BIN)/foldlog contracts $(TOPOLOGY)
 	@$(BIN)/python -m deploy.generate --check
 
 format: $(DEV) ## rewrite the sources in the project's format

@@ -192,3 +192,14 @@ def _forget(market: Market, group: str) -> None:
     admin = AdminClient({"bootstrap.servers": market.cluster.bootstrap, "log_level": 0})
     eventually(lambda: not admin.describe_consumer_groups([group])[group].result(PATIENCE).members, "an empty group")
     admin.delete_consumer_groups([group])[group].result(PATIENCE)
+
+
+def test_a_subscriber_without_its_publishers_topic_says_whose_it_is(own_market: Market) -> None:
+    market = own_market
+    admin = AdminClient({"bootstrap.servers": market.cluster.bootstrap, "log_level": 0})
+    admin.delete_topics([market.sales])[market.sales].result(PATIENCE)
+    eventually(lambda: market.sales not in admin.list_topics(timeout=10).topics)
+    worker = market.start(LOYALTY)
+    assert worker.ended() == 1
+    assert f"purchases subscribes to {market.sales}, and there is no such topic" in worker.errors[0]
+    assert f"foldlog topics apply topologies.{market.shop.name}" in worker.errors[0]

@@ -10,7 +10,7 @@ import typer
 
 from foldlog.cli import loading, output
 from foldlog.cli.arguments import TopologyName, examples
-from foldlog.core.errors import FoldlogError
+from foldlog.core.errors import ConfigError, FoldlogError
 from foldlog.core.topics import topics
 from foldlog.core.topology import Topology
 
@@ -68,6 +68,7 @@ def run(
             _apply(context, connection, settings.log_format)
         if reports < 0:  # else the parent has looked
             _require(context, connection, topology)
+            _require_publishers(context, names, connection.bootstrap)
 
     if processes > 1:
         _run_several(context, _command(topology, names, settings), processes, settings)
@@ -137,3 +138,17 @@ def _require(context: Topology, connection: loading.Connection, module: str) -> 
 
     remedy = f"run `foldlog topics apply {module}`, or add --apply"
     admin.require(connection.bootstrap, topics(context), remedy)
+
+
+def _require_publishers(context: Topology, chosen: frozenset[str], bootstrap: str) -> None:
+    """The topics of others are theirs to make: nobody else knows how many partitions they have."""
+    from foldlog.kafka.connection import partition_counts
+
+    wanted = {each.publisher: each.name for each in context.consumes if not chosen or each.name in chosen}
+    missing = sorted(wanted.keys() - partition_counts(bootstrap).keys()) if wanted else []
+    if missing:
+        publisher = missing[0].partition(".")[0]
+        raise ConfigError(
+            f"{context.name}.{wanted[missing[0]]} subscribes to {missing[0]}, and there is no such topic: "
+            f"run `foldlog topics apply topologies.{publisher}` first, or whatever makes the publisher's topics"
+        )
