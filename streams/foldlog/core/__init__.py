@@ -9,7 +9,7 @@ from foldlog.core.publication import Publication
 from foldlog.core.ranking import Distinct, top
 from foldlog.core.reactor import Message, Reactor, Sender
 from foldlog.core.record import Money, Record, Scale, replace
-from foldlog.core.saga import Saga
+from foldlog.core.saga import Migration, Saga
 from foldlog.core.steps import Call, Progress, Retry, Step
 from foldlog.core.stepwise import stepwise
 from foldlog.core.subscription import Subscription
@@ -26,6 +26,7 @@ __all__ = [
     "Hopping",
     "Message",
     "Meta",
+    "Migration",
     "Money",
     "Progress",
     "Publication",

@@ -125,7 +125,7 @@ def _contracts(topology: Topology) -> Iterator[Contract]:
         yield Contract(decider.state, context, decider.name, "state")
     for saga in topology.sagas:
         yield from (Contract(kind, context, saga.name, "command") for kind in saga.commands)
-        yield Contract(saga.state, context, saga.name, "process")
+        yield from (Contract(state, context, saga.name, "process") for state in saga.states)
     for view in topology.views:
         yield Contract(view.row, context, view.name, "row")
     for publication in topology.publishes:

@@ -13,7 +13,7 @@ from foldlog.core.errors import Rejected, TopologyError
 from foldlog.core.meta import Meta
 from foldlog.core.moves import Move
 from foldlog.core.record import Record
-from foldlog.core.saga import Saga
+from foldlog.core.saga import Migration, Saga
 from foldlog.core.steps import Action, Call, Intervention, Plan, Progress, Step, StepTimer
 from foldlog.core.timers import Cancel, Schedule
 from foldlog.core.view import Source, sources_of
@@ -32,6 +32,8 @@ def stepwise(
     steps: Sequence[Step[S] | tuple[Step[S], ...]],
     note: Callable[[S, Any], S] | None = None,
     remembered: int = 32,
+    version: int = 1,
+    earlier: tuple[Saga[Any, Any, Any] | Migration, ...] = (),
 ) -> Saga[Any, Any, S]:
     """A saga that takes steps in order, those of a tuple in parallel, and where one fails undoes what succeeded.
 
@@ -41,13 +43,14 @@ def stepwise(
 
     The saga ends when all steps are done, or all that succeeded is undone and no command is unanswered: a success that
     comes after its time is undone like any other. An operator may retry, skip or turn back (`foldlog sagas`).
+    `version` and `earlier` are those of `Saga`.
     Raises TopologyError where step names collide, an answer is no event of a source, or `send` is not annotated.
     """
     groups = tuple(step if isinstance(step, tuple) else (step,) for step in steps)
     calls = tuple(_calls(groups))
     sources = {kind for decider in sources_of(source) for kind in decider.events}
     _check(name, groups, calls, sources)
-    timer, intervention = _own(StepTimer), _own(Intervention)
+    timer, intervention = _own(StepTimer, earlier), _own(Intervention, earlier)
     starts = signatures.accepted(start, 1)
     noted = signatures.accepted(note, 1) if note is not None else ()
     plan = Plan(groups, start, starts, note, noted, timer)
@@ -70,7 +73,7 @@ def stepwise(
             return None
         return step.saga if isinstance(step, Intervention) else correlate(step)
 
-    return Saga(name, source, initial, of, react, evolve, _ended, remembered)
+    return Saga(name, source, initial, of, react, evolve, _ended, remembered, version, earlier)
 
 
 def timed_out(saga: Saga[Any, Any, Any], step: str, attempt: int = 1) -> Record:
@@ -91,14 +94,22 @@ def intervention(
 
 
 def _of(saga: Saga[Any, Any, Any], kind: type[T]) -> Callable[..., T]:
-    found = next((command for command in saga.commands if issubclass(command, kind)), None)
+    found = _found(saga, kind)
     if found is None:
         raise TopologyError(f"{saga.name} is not made of steps: nobody but its own `react` can move it")
     return found
 
 
-def _own(kind: type[T]) -> Callable[..., T]:
-    """A type of this saga's own: a type has one part in a context only, and one Avro name."""
+def _found(saga: Saga[Any, Any, Any], kind: type[T]) -> Callable[..., T] | None:
+    return next((command for command in saga.commands if issubclass(command, kind)), None)
+
+
+def _own(kind: type[T], earlier: tuple[Saga[Any, Any, Any] | Migration, ...]) -> Callable[..., T]:
+    """A type of this saga's own, in all its versions: a type has one part in a context only, and one Avro name."""
+    for saga in earlier:
+        found = _found(saga, kind) if isinstance(saga, Saga) else None
+        if found is not None:
+            return found
     told = {"__doc__": kind.__doc__, "__module__": kind.__module__}
     made: Any = msgspec.defstruct(kind.__name__, [], bases=(kind,), namespace=told, frozen=True, gc=False)
     return made  # type: ignore[no-any-return]

@@ -98,7 +98,7 @@ def _roles(topology: Topology) -> Iterator[tuple[type[Record], str]]:
         yield view.row, f"row of {view.name}"
     for saga in topology.sagas:
         yield from ((kind, f"command of {saga.name}") for kind in saga.commands)
-        yield saga.state, f"state of {saga.name}"
+        yield from ((state, f"state of {saga.name}") for state in saga.states)
     for publication in topology.publishes:
         yield from ((kind, f"public event of {publication.name}") for kind in publication.records)
     yield from ((kind, f"event of {publisher}") for kind, publisher in foreign(topology))

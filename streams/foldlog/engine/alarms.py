@@ -84,7 +84,7 @@ class Alarms(Rows[T]):
             self._waiting = {}
             for key, packed in self.store.rows():
                 if packed[-1]:
-                    self._note(self._waiting, key, self.unpack(packed))
+                    self._note(self._waiting, key, self._decoded(packed))
         return self._waiting
 
     def _note(self, waiting: dict[bytes, float], key: bytes, row: T | None) -> None:

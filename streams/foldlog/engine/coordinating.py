@@ -10,7 +10,6 @@ from foldlog.contracts.codec import Codec
 from foldlog.core import topics
 from foldlog.core.contract import Process, Timer
 from foldlog.core.errors import DecodeError, Rejected
-from foldlog.core.folding import with_meta
 from foldlog.core.meta import Meta
 from foldlog.core.outcome import Reply
 from foldlog.core.partitioning import partition_of
@@ -24,7 +23,7 @@ from foldlog.engine.commanding import derived_id, sent_command
 from foldlog.engine.kind import Table
 from foldlog.engine.routing import moved
 from foldlog.engine.rows import Rows
-from foldlog.engine.stepping import Headers, Running, Step, without_a_step
+from foldlog.engine.stepping import Definitions, Headers, Running, Step, without_a_step
 from foldlog.engine.store import Store
 from foldlog.engine.timing import gone_off, pending
 from foldlog.engine.work import (
@@ -67,10 +66,7 @@ class Coordinating(Table[Running]):
         self.count = topology.partitions
         self._saga = saga
         self._codec = codec
-        self._react = with_meta(saga.react)
-        self._evolve = with_meta(saga.evolve)
-        self._accepts = frozenset(saga.steps)
-        self._blank = Running(Process(0, False), saga.initial)
+        self._definitions = Definitions(saga)
 
     def rows(self, store: Store, memory: int) -> Rows[Running]:
         """The sagas of one partition."""
@@ -87,7 +83,7 @@ class Coordinating(Table[Running]):
         if found is None:
             return None
         step, meta = found
-        if type(step) not in (self._saga.commands if is_command else self._accepts):
+        if type(step) not in (self._definitions.commands if is_command else self._definitions.steps):
             if is_command:
                 reason = f"{type(step).__name__} is no command of {self.name}"
                 self.fail(message, work, "unexpected-type", DecodeError(reason, "unexpected-type"))
@@ -144,7 +140,7 @@ class Coordinating(Table[Running]):
         """Finds the saga of a step, and lets it take the step if it is one."""
         headers = headers_of(message) if meta is None else {}
         timer = headers.get(TIMER) if message.topic() == self._inbox and FORWARDED not in headers else None
-        id_ = self._saga.correlate(record) if timer is None else (message.key() or b"").decode()
+        id_ = self._definitions.id_of(record) if timer is None else (message.key() or b"").decode()
         if id_ is None:
             return
         key = key_of(id_)
@@ -153,7 +149,7 @@ class Coordinating(Table[Running]):
             is_command = message.topic() == self._commands
             if moved(message, key, self._inbox, self.count, work, is_command=is_command):
                 return
-            running = self._blank
+            running = self._definitions.blank
         answer = without_a_step(running.process, headers, timer)
         if answer is None:
             meta = meta or self._meta(message, id_, running.process, headers)
@@ -165,11 +161,14 @@ class Coordinating(Table[Running]):
 
     def _take(self, id_: str, running: Running, step: Step, work: Work) -> Running:
         """The saga after a step; its commands go out. The same one where the step changed nothing."""
-        process, asked = running.process, self._react(running.state, step.record, step.meta)
-        state = self._evolve(running.state, step.record, step.meta)
+        running, by = self._definitions.of(running)
+        if step.record.__class__ not in by.steps:  # another version's
+            return running
+        process, asked = running.process, by.react(running.state, step.record, step.meta)
+        state = by.evolve(running.state, step.record, step.meta)
         if state is running.state and not asked and step.timer is None:
             return running
-        number, ended, sent = process.steps + 1, self._saga.ended(state), 0
+        number, ended, sent = process.steps + 1, by.ended(state), 0
         for each in asked:
             if isinstance(each, Record):
                 named = derived_id(self.name, id_, f":{number}.{sent}")
@@ -181,11 +180,11 @@ class Coordinating(Table[Running]):
         elif timers or sent < len(asked):
             left = (timer for timer in timers if timer.causation != step.timer)
             timers = pending(left, asked, lambda each: self._timer(each, id_, number, step.meta))
-        taken = (*process.taken, step.told(number, asked))[-self._saga.remembered :] if self._saga.remembered else ()
+        taken = (*process.taken, step.told(number, asked))[-by.remembered :] if by.remembered else ()
         return Running(Process(number, ended, process.version, taken, timers, timers[0].due if timers else None), state)
 
     def _timer(self, asked: Schedule, id_: str, number: int, meta: Meta) -> Timer:
-        if type(asked.step) not in self._saga.commands:
+        if type(asked.step) not in self._definitions.commands:
             raise TypeError(f"timer `{asked.name}`: {type(asked.step).__name__} is no command of {self.name}")
         cause = derived_id(self.name, id_, f":{number}.{asked.name}"), meta.correlation, meta.actor
         return Timer(asked.name, asked.due(meta.time), self._codec.encode(asked.step), *cause)

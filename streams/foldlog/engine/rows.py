@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Generic, TypeVar, cast
 
-from foldlog.core.errors import DecodeError, EncodeError, StoreError
+from foldlog.core.errors import DecodeError, EncodeError, StateError, StoreError
 from foldlog.engine.store import Store
 
 T = TypeVar("T")
@@ -74,6 +74,8 @@ class Rows(Generic[T]):
         try:
             return self.unpack(packed)
         except DecodeError as error:  # the store's fault, never that of the record that asks for the row
+            if error.cause == "unexpected-type":  # its log says the same: folding it again would not help
+                raise StateError(f"a row was written by another release: {error}") from error
             raise StoreError(f"{self.store.path}: a row cannot be read: {error}") from error
 
     def set(self, key: bytes, row: T | None) -> None:
