@@ -15,12 +15,12 @@ from tests.cli.conftest import Cli
 COMMANDS = [
     "up", "down", "status", "run", "send", "view", "sql", "export", "verify", "inspect", "describe", "settings",
     "topics apply", "topics diff", "schemas write", "schemas check", "schemas push",
-    "dead-letters list", "dead-letters show", "services", "contracts", "asyncapi",
+    "dead-letters list", "dead-letters show", "services", "contracts", "asyncapi", "query serve",
     "sink postgres", "sink redis", "sink parquet", "edge http",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("command", ["", "topics", "schemas", "dead-letters", "sink", "edge", *COMMANDS])
+@pytest.mark.parametrize("command", ["", "topics", "schemas", "dead-letters", "sink", "edge", "query", *COMMANDS])
 def test_every_help_has_an_example(command: str, cli: Cli) -> None:
     ran = cli(*command.split(), "--help")
     assert ran.code == 0
@@ -54,6 +54,7 @@ def test_the_version(cli: Cli) -> None:
         ["dead-letters", "list", "--limit", "0"],
         ["dead-letters", "show", "bank"],
         ["describe", "tests.cli.bank", "--format", "png"],
+        ["query", "serve"],
         ["topics", "destroy"],
         ["sink", "postgres", "bank.balances"],
         ["sink", "redis", "bank.balances", "--url", "redis://x", "--ttl", "0"],

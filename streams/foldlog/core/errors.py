@@ -6,6 +6,7 @@ FoldlogError
 ├── ConfigError          a setting, argument or file is wrong; the message says which and what to do
 ├── ClusterError         Kafka or the registry cannot be started, found or stopped
 ├── DeadlineError        what a client waited for did not come in time: a reply, a view's progress
+├── QueryError           a question to views that is wrong, too large or too early; `status` is HTTP's for it
 ├── ContractError        a schema is missing, stale, incompatible or unknown
 │   ├── DecodeError      bytes that are not what their schema says; `cause` is one of outcome.CAUSES
 │   ├── EncodeError      a value that its schema cannot hold (never rounded, never cut)
@@ -46,6 +47,14 @@ class ClusterError(FoldlogError):
 
 class DeadlineError(FoldlogError):
     """What was waited for did not come in time; a command may be carried out all the same: repeat it under its id."""
+
+
+class QueryError(FoldlogError):
+    """A question to views is wrong, too large or too early; `status` is the HTTP status that says so."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ContractError(FoldlogError):

@@ -17,8 +17,8 @@ class Identity:
     The lock goes with the process, however it ends. Raises ConfigError where the named instance is in use.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._root = settings.home / "workers"
+    def __init__(self, settings: Settings, folder: str = "workers") -> None:
+        self._root = settings.home / folder
         self._lock = -1
         self.instance = self._named(settings.instance) if settings.instance else self._first_free()
         self.directory = self._root / self.instance

@@ -1,0 +1,169 @@
+"""What the query service answers with: a replica, its reader, and the waiting for one's own writes."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from foldlog.client.positions import Position, parse
+from foldlog.contracts.codec import Codec
+from foldlog.core.errors import ConfigError, QueryError
+from foldlog.core.topics import events
+from foldlog.core.topology import Topology
+from foldlog.core.view import View
+from foldlog.query.desk import Desk
+from foldlog.query.frontier import Frontier
+from foldlog.query.reader import Answer, Limits, Parameters, Reader
+from foldlog.query.replica import Replica
+from foldlog.query.statements import Statement
+from foldlog.query.storage import Storage
+from foldlog.settings import Settings
+
+T = TypeVar("T")
+_STATEMENTS = 2  # statements of SQL at once, so that rows and lists are answered beside them
+_DUCKDB_THREADS = 2
+
+
+class Question(NamedTuple):
+    """SQL that may be run, and the views that its answer is about; `ours`, or a reader's statement."""
+
+    sql: str
+    parameters: Parameters
+    views: Sequence[str]
+    rows: int
+    ours: bool = True
+
+
+class After(NamedTuple):
+    """What an answer must contain: places of events with commas between, and how long to wait for them."""
+
+    tokens: str = ""
+    wait_ms: int | None = None
+
+
+class Service:
+    """Answers questions about the views of a topology; QueryError says what is wrong with one."""
+
+    def __init__(
+        self,
+        *,
+        bootstrap: str,
+        topology: Topology,
+        views: Sequence[View[Any, Any]],
+        codec: Codec,
+        settings: Settings,
+        path: Path,
+    ) -> None:
+        self.bootstrap, self.topology, self.settings = bootstrap, topology, settings
+        self.views = {view.name: view for view in views}
+        storage = Storage(path, settings.query_memory_mb, _DUCKDB_THREADS)
+        self.replica = Replica(bootstrap, topology, views, codec, storage)
+        self._frontier = Frontier(bootstrap, topology)
+        limits = Limits(settings.query_seconds, settings.query_memory_mb << 20)
+        self._reader = Reader(storage, limits)
+        self._rows, self._sql = Desk("rows", settings.query_threads), Desk("sql", _STATEMENTS)
+
+    def start(self) -> None:
+        """Begins to follow the views."""
+        self.replica.start()
+
+    def close(self) -> None:
+        """Ends all of its threads."""
+        for each in (self._rows, self._sql, self._frontier, self.replica):
+            each.close()
+
+    def view(self, name: str) -> View[Any, Any]:
+        """A view by its name; QueryError 404 lists those that there are."""
+        if name not in self.views:
+            raise QueryError(f"there is no view `{name}`; there are {', '.join(sorted(self.views))}", 404)
+        return self.views[name]
+
+    async def ask(self, question: Question, after: After, take: Callable[[Answer], T]) -> tuple[T, dict[str, str]]:
+        """What `take` makes of the answer, and what is said about it in headers.
+
+        Raises QueryError: 503 before the replica is loaded, 504 where what it must contain does not come in time.
+        """
+        desk = self._rows if question.ours else self._sql
+        while True:
+            self.require_loaded()
+            waited = await self._contain(question.views, after)
+
+            def taken(answer: Answer, waited: Mapping[str, str] = waited) -> tuple[T, dict[str, str]] | None:
+                if any(answer.topics.get(view) != topic for view, topic in waited.items()):
+                    return None  # another generation is shown since: whether it contains the event is to be seen
+                return take(answer), self._headers(answer, question.views)
+
+            asked: Callable[[], tuple[T, dict[str, str]] | None]
+            asked = partial(self._reader.ask, question.sql, question.parameters, question.rows, taken)
+            found: tuple[T, dict[str, str]] | None = await desk.run(asked)
+            if found is not None:
+                return found
+
+    async def checked(self, sql: str) -> Statement:
+        """A reader's statement, which may be run."""
+        self.require_loaded()
+        check: Callable[[], Statement] = partial(self._reader.check, sql)
+        return await self._rows.run(check)
+
+    def views_of(self, statement: Statement) -> list[str]:
+        """The views that a statement names."""
+        return sorted(self.views.keys() & {name.lower() for name in statement.tables})
+
+    def require_loaded(self) -> None:
+        """QueryError 503 while the replica has not everything that was there when it began."""
+        if not self.replica.loaded.is_set():
+            now = self.replica.loading
+            percent = 100 * now.done // now.total if now.total else 0
+            raise QueryError(f"the replica is loading: {percent} %", 503)
+
+    async def _contain(self, views: Sequence[str], after: After) -> dict[str, str]:
+        """Waits until the views contain the events; gives the topics of the views that were waited for.
+
+        Raises QueryError: 400 for what is no place in a log that one of the views reads, 504 where the time is over.
+        """
+        wanted = [(view, at) for at in map(_position, _words(after.tokens)) for view in self._reading(views, at)]
+        topics = {view: self.replica.topic(view) for view, _ in wanted}
+        wait_ms = self.settings.query_wait_ms if after.wait_ms is None else after.wait_ms
+        try:
+            async with asyncio.timeout(wait_ms / 1000):
+                await asyncio.gather(*(self._contains(view, topics[view], at) for view, at in wanted))
+        except TimeoutError as error:
+            raise QueryError(
+                f"{', '.join(views)}: not yet at {', '.join(_words(after.tokens))} after {wait_ms} ms: ask again, with "
+                "a longer wait_ms, or without `after` for what there is; is `foldlog run` running?",
+                504,
+            ) from error
+        return topics
+
+    async def _contains(self, view: str, topic: str, at: Position) -> None:
+        ends = await asyncio.wrap_future(self._frontier.ends(self.views[view], topic, at))
+        await asyncio.wrap_future(self.replica.positions.wait(ends))
+
+    def _reading(self, views: Sequence[str], at: Position) -> list[str]:
+        """Those of the views that read the log of an event."""
+        name, partitions = self.topology.name, range(self.topology.partitions)
+        logs = {view: {events(name, source.name) for source in self.views[view].sources} for view in views}
+        found = [view for view in views if at.topic in logs[view] and at.partition in partitions]
+        if not found:
+            raise QueryError(f"after: {', '.join(views) or 'what reads no view'} never comes to {at}")
+        return found
+
+    def _headers(self, answer: Answer, views: Sequence[str]) -> dict[str, str]:
+        """The place up to which an answer has its views, and for how long it may have been older than the topics."""
+        topics = [answer.topics[view] for view in views]
+        found = sorted((place, offset) for place, offset in answer.positions.items() if place[0] in topics)
+        headers = {"Foldlog-Position": ",".join(f"{topic}:{number}:{offset}" for (topic, number), offset in found)}
+        age = self.replica.positions.age(topics)
+        return headers if age is None else {**headers, "Foldlog-Age-Ms": str(round(age * 1000))}
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _position(text: str) -> Position:
+    try:
+        return parse(text)
+    except ConfigError as error:
+        raise QueryError(f"after: {error}") from error

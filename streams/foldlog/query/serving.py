@@ -1,0 +1,91 @@
+"""The query service as a process: an address, signals, and an end that leaves nothing half done."""
+
+import asyncio
+import resource
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from foldlog.core.errors import ConfigError
+from foldlog.query.app import application
+from foldlog.query.changes import Changes
+from foldlog.query.service import Service
+
+_LAST_ANSWERS = 3  # s for those who still wait for one at the end
+_BESIDES = 512 << 20  # bytes for Python, Kafka's client and answers on their way
+
+
+class _Server(uvicorn.Server):
+    """Ends at a signal, and lets the process end as it likes: uvicorn would raise the signal once more."""
+
+    def __init__(self, config: uvicorn.Config, changes: Changes) -> None:
+        super().__init__(config)
+        self._changes = changes
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Hears SIGINT and SIGTERM until the end of the block."""
+        heard = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self.handle_exit) for number in heard}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Ends the service; a second signal does not wait for answers."""
+        del sig, frame
+        self.force_exit, self.should_exit = self.should_exit, True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tells those who listen to changes, whose answers have no end of their own, then waits for the others."""
+        self._changes.close()
+        await super().shutdown(sockets)
+
+
+def listening(address: str) -> socket.socket:
+    """A socket at `host:port`; port 0 takes a free one. ConfigError where the address cannot be listened on."""
+    host, _, port = address.rpartition(":")
+    try:
+        server = socket.create_server((host, int(port)), reuse_port=False)
+    except (OSError, OverflowError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "write host:port, the port at most 65535"
+        raise ConfigError(f"--http {address} cannot be listened on: {why}; choose another address") from error
+    server.setblocking(False)
+    return server
+
+
+def run(service: Service, server: socket.socket, on_started: Callable[[], None]) -> None:
+    """Answers requests until SIGINT or SIGTERM; closes the service."""
+    config = uvicorn.Config(
+        application(service), log_config=None, access_log=False, timeout_graceful_shutdown=_LAST_ANSWERS, lifespan="off"
+    )
+    try:
+        service.start()
+        on_started()
+        asyncio.run(_Server(config, service.replica.changes).serve(sockets=[server]))
+    finally:
+        service.close()
+        server.close()
+
+
+def bound_memory(memory_mb: int) -> None:
+    """Lets this process have no more data than it has now, so much again for rows and queries, and some more.
+
+    DuckDB counts what its operators hold and not every text that a function makes: without this bound, a query that
+    makes texts of gigabytes would take the whole machine; with it, the query fails.
+    """
+    used = next(
+        int(line.split()[1]) << 10
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmData:")
+    )
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = used + 2 * (memory_mb << 20) + _BESIDES
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard < 0 else min(wanted, hard), hard))

@@ -1,0 +1,52 @@
+"""Rows of the bank's views, written to their topics in transactions as the engine does."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from decimal import Decimal
+
+from confluent_kafka import Producer
+
+from foldlog.core.topics import table, topics
+from foldlog.kafka.admin import apply
+from tests.engine.bank import Balance
+from tests.engine.running import PATIENCE, Bank
+
+
+def balance(number: int) -> Balance:
+    """One row of many: a hundred owners, amounts with cents."""
+    return Balance(f"owner-{number % 100:02}", Decimal(number) / 100, number)
+
+
+class Rows:
+    """Writes rows of the view `balances`, each call in one transaction."""
+
+    def __init__(self, bank: Bank, topic: str | None = None) -> None:
+        self._bank = bank
+        self.topic = topic or table(bank.name, "balances")
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bank.cluster.bootstrap,
+                "log_level": 0,
+                "transactional.id": uuid.uuid4().hex,
+                "queue.buffering.max.messages": 1_000_000,
+            }
+        )
+        self._producer.init_transactions(PATIENCE)
+
+    def write(self, rows: Mapping[str, Balance | None] | Iterable[tuple[str, Balance | bytes | None]]) -> None:
+        """Commits rows by key; None deletes, bytes are written as they are."""
+        self._producer.begin_transaction()
+        for key, row in rows.items() if isinstance(rows, Mapping) else rows:
+            value = self._bank.codec.encode(row) if isinstance(row, Balance) else row
+            self._producer.produce(self.topic, value, key.encode(), self._bank.home(key.encode()))
+            self._producer.poll(0)
+        self._producer.commit_transaction(PATIENCE)
+
+
+def second_generation(bank: Bank) -> str:
+    """The topic of the second generation of `balances`, made as it is declared."""
+    [declared] = [each for each in topics(bank.topology) if each.name == table(bank.name, "balances")]
+    topic = table(bank.name, "balances.g2")
+    apply(bank.cluster.bootstrap, [replace(declared, name=topic)], 1)
+    return topic
