@@ -21,6 +21,7 @@ WRITTEN = (
     "docs/produce-from-any-language.md",
     "docs/windows-and-joins.md",
     "docs/python-client.md",
+    "docs/rebuild-a-view.md",
 )
 REPOSITORY = ("topologies", "schemas", "deploy", "docker-compose.yml", "CHANGELOG.md")
 
@@ -69,7 +70,7 @@ class Walk:
 
 WALKS = (
     Walk(("docs/write-a-context.md", "docs/run-a-context.md"), repository=False),
-    Walk(("docs/windows-and-joins.md",), repository=False),
+    Walk(("docs/windows-and-joins.md", "docs/rebuild-a-view.md"), repository=False),
     Walk(("README.md",)),
     Walk(("docs/produce-from-any-language.md",)),
     Walk(("docs/python-client.md",)),

@@ -165,6 +165,12 @@ class Bank:
         found = self.admin.list_consumer_group_offsets(request)[group].result(PATIENCE)
         return {mark.metadata.removeprefix(f"{group}.") for mark in found.topic_partitions if mark.metadata}
 
+    def members(self, processor: str) -> set[str]:
+        """The instances that are in a processor's group now."""
+        group = f"{self.name}.{processor}"
+        found = self.admin.describe_consumer_groups([group])[group].result(PATIENCE)
+        return {str(member.group_instance_id) for member in found.members}
+
     def tail(self, topic: str) -> Tail:
         """What committed readers see of a topic."""
         if topic not in self._tails:

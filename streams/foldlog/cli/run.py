@@ -1,7 +1,7 @@
 """`foldlog run`: a worker for a context."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,6 +17,7 @@ from foldlog.core.topology import Topology
 if TYPE_CHECKING:
     from foldlog.cluster import Cluster
     from foldlog.engine.processes import Command
+    from foldlog.engine.stats import ProcessorStats
     from foldlog.settings import Settings
 
 LogFormat = Literal["text", "json"]
@@ -69,31 +70,50 @@ def run(
         if reports < 0:  # else the parent has looked
             _require(context, connection, topology)
             _require_publishers(context, names, connection.bootstrap)
+        unread = _unread(context, connection) if reports < 0 else {}
 
     if processes > 1:
-        _run_several(context, _command(topology, names, settings), processes, settings)
+        start = _several(_command(topology, names, settings), processes, settings)
     else:
-        _run_one(context, connection.cluster, names, settings, reports)
+        start = _one(context, connection.cluster, names, settings, reports)
+    _show(context.name, settings, unread, start)
 
 
-def _run_one(context: Topology, cluster: "Cluster", names: frozenset[str], settings: "Settings", reports: int) -> None:
+Start = Callable[[Callable[[list["ProcessorStats"]], None]], None]
+
+
+def _show(context: str, settings: "Settings", unread: dict[str, str], start: Start) -> None:
     from foldlog.cli.live import shown
+
+    with shown(context, settings.log_level, settings.log_format) as on_stats, _errors(settings.log_format):
+        for generation, live in unread.items():
+            remedy = f"foldlog rebuild {context}.{generation.partition('.')[0]}"
+            structlog.get_logger().warning("not read yet", rows=generation, readers_have=live, then=remedy)
+        start(on_stats)
+
+
+def _one(context: Topology, cluster: "Cluster", names: frozenset[str], settings: "Settings", reports: int) -> Start:
     from foldlog.engine import worker
     from foldlog.engine.reports import reporting
 
-    form = settings.log_format
-    with shown(context.name, settings.log_level, form) as on_stats, _errors(form):
-        show = reporting(reports) if reports >= 0 else on_stats
-        worker.run(context, cluster, settings, only=names, on_stats=show)
+    return lambda on_stats: worker.run(
+        context, cluster, settings, only=names, on_stats=reporting(reports) if reports >= 0 else on_stats
+    )
 
 
-def _run_several(context: Topology, command: "Command", count: int, settings: "Settings") -> None:
-    from foldlog.cli.live import shown
+def _several(command: "Command", count: int, settings: "Settings") -> Start:
     from foldlog.engine import processes
 
-    form = settings.log_format
-    with shown(context.name, settings.log_level, form) as on_stats, _errors(form):
-        processes.run(command, count, settings, on_stats, _say)
+    return lambda on_stats: processes.run(command, count, settings, on_stats, _say)
+
+
+def _unread(context: Topology, connection: loading.Connection) -> dict[str, str]:
+    """The generations that are folded here though readers have another, with the one that they have."""
+    from foldlog.kafka.generations import current
+
+    later = [view for view in context.views if view.version > 1]
+    found = {view.generation: current(connection.bootstrap, context.name, view.name).live for view in later}
+    return {generation: live for generation, live in found.items() if generation != live}
 
 
 def _command(topology: str, names: frozenset[str], settings: "Settings") -> "Command":

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, but not re-exported by its stub
     AdminClient,
     AlterConfigOpType,
@@ -80,6 +80,21 @@ def apply(bootstrap: str, declared: Sequence[Topic], replication: int) -> tuple[
     _await_visible(client, bootstrap, missing)
     done: dict[str, Literal["created", "kept"]] = {"topic": "created", "replication": "kept"}
     return tuple(Change(difference, done.get(difference.setting, "changed")) for difference in found)
+
+
+def delete(bootstrap: str, names: Sequence[str], groups: Sequence[str]) -> None:
+    """Deletes topics and consumer groups; those that do not exist are gone already."""
+    client = admin(bootstrap)
+    gone = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.GROUP_ID_NOT_FOUND)
+    asked = {**(client.delete_topics(list(names)) if names else {})}
+    asked |= client.delete_consumer_groups(list(groups)) if groups else {}
+    with reaching(bootstrap):
+        for answer in asked.values():
+            try:
+                answer.result(METADATA_S)
+            except KafkaException as error:
+                if error.args[0].code() not in gone:
+                    raise
 
 
 def require(bootstrap: str, declared: Sequence[Topic], remedy: str) -> None:

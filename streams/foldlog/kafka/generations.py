@@ -56,9 +56,16 @@ def existing(counts: Mapping[str, int], context: str, view: str) -> list[str]:
 def point(bootstrap: str, context: str, view: str, to: str) -> Generations:
     """Makes a generation the live one, for every reader at once; ClusterError where Kafka does not take it."""
     before = current(bootstrap, context, view)
-    if before.live == to:
-        return before
-    now, failures = Generations(to, before.live), list[KafkaError]()
+    return before if before.live == to else _write(bootstrap, context, view, Generations(to, before.live))
+
+
+def forget(bootstrap: str, context: str, view: str) -> Generations:
+    """Takes back that there was a generation before the live one; errors as `point`."""
+    return _write(bootstrap, context, view, Generations(current(bootstrap, context, view).live))
+
+
+def _write(bootstrap: str, context: str, view: str, now: Generations) -> Generations:
+    failures = list[KafkaError]()
 
     def delivered(error: KafkaError | None, _message: Message) -> None:
         if error is not None:
