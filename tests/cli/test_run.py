@@ -13,7 +13,7 @@ def test_a_worker_needs_its_topics_as_declared(cli: Cli, empty: Context) -> None
     ran = cli("run", empty.module)
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
-        f"error: {empty.name}.account.commands is missing (and 10 more): "
+        f"error: {empty.name}.account.commands is missing (and 14 more): "
         f"run `foldlog topics apply {empty.module}`, or add --apply\n"
     )
 

@@ -15,12 +15,15 @@ from tests.cli.conftest import Cli
 COMMANDS = [
     "up", "down", "status", "run", "send", "view", "sql", "export", "verify", "inspect", "describe", "settings",
     "topics apply", "topics diff", "schemas write", "schemas check", "schemas push",
-    "dead-letters list", "dead-letters show", "services", "contracts", "asyncapi", "query serve",
+    "dead-letters list", "dead-letters show", "dead-letters retry", "dead-letters edit", "dead-letters drop",
+    "parked list", "parked show", "parked retry", "parked drop", "services", "contracts", "asyncapi", "query serve",
     "sink postgres", "sink redis", "sink parquet", "edge http",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("command", ["", "topics", "schemas", "dead-letters", "sink", "edge", "query", *COMMANDS])
+@pytest.mark.parametrize(
+    "command", ["", "topics", "schemas", "dead-letters", "parked", "sink", "edge", "query", *COMMANDS]
+)
 def test_every_help_has_an_example(command: str, cli: Cli) -> None:
     ran = cli(*command.split(), "--help")
     assert ran.code == 0
@@ -53,6 +56,13 @@ def test_the_version(cli: Cli) -> None:
         ["send", "bank.account", "-", "--json"],
         ["dead-letters", "list", "--limit", "0"],
         ["dead-letters", "show", "bank"],
+        ["dead-letters", "retry", "bank"],
+        ["dead-letters", "drop", "bank", "a:1:2", "--all"],
+        ["parked", "retry", "bank.balances"],
+        ["parked", "retry", "bank.balances", "ada", "--all"],
+        ["parked", "retry", "bank.balances", "--all", "--wait", "-1"],
+        ["parked", "drop", "bank.balances", "--all", "--sequence", "1"],
+        ["parked", "drop", "bank.balances", "ada", "--sequence", "0"],
         ["describe", "tests.cli.bank", "--format", "png"],
         ["query", "serve"],
         ["topics", "destroy"],

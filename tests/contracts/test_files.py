@@ -20,6 +20,9 @@ def test_files_are_written_where_a_records_name_says(tmp_path: Path) -> None:
         "banking/balances/Balance.avsc",
         "foldlog/Checkpoint.avsc",
         "foldlog/DeadLetter.avsc",
+        "foldlog/Parked.avsc",
+        "foldlog/ParkedKey.avsc",
+        "foldlog/Repair.avsc",
         "foldlog/Reply.avsc",
     ]
     assert files.load(tmp_path) == schemas(banking())
@@ -66,6 +69,11 @@ def test_subjects_follow_topic_and_record_name() -> None:
         "banking.account.snapshots-foldlog.Checkpoint": "foldlog.Checkpoint",
         "banking.audit-banking.audit.Steps": "banking.audit.Steps",
         "banking.balances-banking.balances.Balance": "banking.balances.Balance",
+        "banking.audit.parked-foldlog.Parked": "foldlog.Parked",
+        "banking.audit.parked-foldlog.ParkedKey": "foldlog.ParkedKey",
+        "banking.balances.parked-foldlog.Parked": "foldlog.Parked",
+        "banking.balances.parked-foldlog.ParkedKey": "foldlog.ParkedKey",
+        "banking.repairs-foldlog.Repair": "foldlog.Repair",
         "banking.replies-foldlog.Reply": "foldlog.Reply",
         "banking.dead-letters-foldlog.DeadLetter": "foldlog.DeadLetter",
     }

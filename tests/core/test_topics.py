@@ -19,6 +19,9 @@ def test_each_processor_has_its_topics() -> None:
         "counting.echo",
         "counting.totals.rekeyed",
         "counting.totals",
+        "counting.echo.parked",
+        "counting.totals.parked",
+        "counting.repairs",
         "counting.replies",
         "counting.generations",
         "counting.dead-letters",
@@ -30,6 +33,7 @@ def test_a_view_of_a_later_version_has_topics_of_its_own() -> None:
     assert {topic.name for topic in topics(changed)} - {topic.name for topic in topics(counting)} == {
         "counting.totals.g2.rekeyed",
         "counting.totals.g2",
+        "counting.totals.g2.parked",
     }
 
 
@@ -43,10 +47,10 @@ def test_a_log_is_compacted_and_never_deleted_by_time() -> None:
     assert "retention.ms" not in log.config
 
 
-def test_a_dead_letter_holds_the_largest_record_whole() -> None:
-    *others, dead_letters = topics(counting)
-    sizes = [int(topic.config["max.message.bytes"]) for topic in others]
-    assert max(sizes) == MAX_MESSAGE_BYTES < int(dead_letters.config["max.message.bytes"])
+def test_what_is_put_aside_holds_the_largest_record_whole() -> None:
+    sizes = {topic.name.rpartition(".")[2]: int(topic.config["max.message.bytes"]) for topic in topics(counting)}
+    aside = {sizes.pop(name) for name in ("dead-letters", "parked", "repairs")}
+    assert max(sizes.values()) == MAX_MESSAGE_BYTES < min(aside)
 
 
 def test_contracts_are_named_after_context_and_owner() -> None:

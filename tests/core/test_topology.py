@@ -78,7 +78,7 @@ def test_names_are_lower_case(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["commands", "events", "generations", "inbox", "parked", "rekeyed", "replies", "snapshots"]
+    "name", ["commands", "events", "generations", "inbox", "parked", "rekeyed", "repairs", "replies", "snapshots"]
 )
 def test_names_of_the_engines_topics_are_reserved(name: str) -> None:
     with pytest.raises(TopologyError, match=f"name `{name}` is reserved"):

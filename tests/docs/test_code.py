@@ -99,12 +99,15 @@ def test_the_concepts_list_every_kind_of_topic() -> None:
         "<publication>",
         "replies",
         "generations",
+        "<processor>.parked",
+        "repairs",
         "dead-letters",
     }
     assert shown == forms
     roles = {**dict.fromkeys(("order", "stock", "payment"), "<aggregate>"), "fulfilment": "<saga>"}
     roles |= dict.fromkeys((view.name for view in orders.views), "<view>")
     declared = {topic.name.removeprefix("orders.") for topic in topics(orders)}
+    declared -= {f"{name}.parked" for name in orders.parking}
     assert {".".join(roles.get(part, part) for part in name.split(".")) for name in declared} <= forms
 
 

@@ -22,6 +22,7 @@ WRITTEN = (
     "docs/windows-and-joins.md",
     "docs/python-client.md",
     "docs/rebuild-a-view.md",
+    "docs/repair.md",
 )
 REPOSITORY = ("topologies", "schemas", "deploy", "docker-compose.yml", "CHANGELOG.md")
 
@@ -44,7 +45,7 @@ FIXED_PORT = "127.0.0.1:9180"  # as the pages name it; another one while they ar
 EXIT_CODES = {"foldlog topics diff topologies.orders": 1}  # nothing is applied yet
 ASSIGNMENT = re.compile(r"[A-Z_]+=")
 # A view follows its log, so a reader looks again.
-READERS = ("foldlog view", "foldlog inspect", "foldlog dead-letters")
+READERS = ("foldlog view", "foldlog inspect", "foldlog dead-letters", "foldlog parked list")
 PATIENCE_S = 20.0
 
 
@@ -71,6 +72,7 @@ class Walk:
 WALKS = (
     Walk(("docs/write-a-context.md", "docs/run-a-context.md"), repository=False),
     Walk(("docs/windows-and-joins.md", "docs/rebuild-a-view.md"), repository=False),
+    Walk(("docs/repair.md",), repository=False),
     Walk(("README.md",)),
     Walk(("docs/produce-from-any-language.md",)),
     Walk(("docs/python-client.md",)),

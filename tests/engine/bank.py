@@ -24,6 +24,7 @@ from foldlog.core import (
     replace,
 )
 
+MENDED = "BANK_MENDED" in os.environ  # the fault in the views and the saga is gone
 UNLUCKY = Decimal(666)  # an amount that whoever evolves or reacts to it cannot bear
 LARGE = "x" * (1 << 20)
 NOT_UTF8 = "\udcff"  # a lone surrogate: a text in Python, nothing in UTF-8
@@ -159,15 +160,21 @@ def add_to_balance(balance: Balance, event: Opened | Posted | Closed | Misbehave
             return replace(balance, amount=balance.amount + amount, postings=balance.postings + 1)
         case Closed():
             return None
-        case Misbehaved(_, "fold"):
+        case Misbehaved(_, "fold") if not MENDED:
             raise ValueError("this event cannot be folded")
-        case Misbehaved(_, "row too fine"):
+        case Misbehaved(_, "row too fine") if not MENDED:
             return replace(balance, amount=TOO_FINE)
         case Misbehaved():
             return balance
 
 
-balances = View("balances", account, Balance(), key=lambda event: event.account, evolve=add_to_balance)
+def row_of(event: Event) -> str:
+    if event.account.startswith("nameless") and not MENDED:
+        raise ValueError("this account has no row")
+    return event.account
+
+
+balances = View("balances", account, Balance(), key=row_of, evolve=add_to_balance)
 
 
 class Wealth(Record):
@@ -201,7 +208,7 @@ Step = TransferMoney | Posted | Refused
 def react(transfer: Transfer, step: Step) -> list[Post]:
     """Would begin an ended transfer anew: that the engine closes a saga is relied on."""
     match step:
-        case TransferMoney(_, _, _, amount) if amount == UNLUCKY:
+        case TransferMoney(_, _, _, amount) if amount == UNLUCKY and not MENDED:
             raise ValueError("this step cannot be taken")
         case TransferMoney(id, source, _, amount) if transfer.status != "pending":
             return [Post(source, -amount, id)]

@@ -22,6 +22,23 @@ class Context(Protocol):
     cluster: Cluster
 
 
+def foldlog(bank: Context, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Runs a command of an operator."""
+    command = [sys.executable, "-m", "foldlog.cli.main", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **reaching(bank)}, capture_output=True, text=True, check=False
+    )
+
+
+def reaching(bank: Context) -> dict[str, str]:
+    """The environment in which the bank is found."""
+    return {
+        "BANK": bank.name,
+        "FOLDLOG_BOOTSTRAP": bank.cluster.bootstrap,
+        "FOLDLOG_REGISTRY": bank.cluster.registry,
+    }
+
+
 class Worker:
     """A process of `foldlog run`."""
 
@@ -39,9 +56,7 @@ class Worker:
         self._output = home / f"{instance}.out"
         home.mkdir(parents=True, exist_ok=True)
         settings = {
-            "BANK": bank.name,
-            "FOLDLOG_BOOTSTRAP": bank.cluster.bootstrap,
-            "FOLDLOG_REGISTRY": bank.cluster.registry,
+            **reaching(bank),
             "FOLDLOG_HOME": str(home),
             "FOLDLOG_INSTANCE": instance,
             "FOLDLOG_SESSION_TIMEOUT_MS": "6000",

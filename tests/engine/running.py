@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from foldlog.contracts.subjects import push
 from foldlog.core import Meta, Record, Topology, topics
 from foldlog.core.outcome import DeadLetter, Reply
 from foldlog.core.partitioning import partition_of
+from foldlog.core.repair import Parked, ParkedKey, Repair
 from foldlog.kafka import reading
 from foldlog.kafka.admin import apply
 from tests.engine.bank import bank
@@ -148,6 +150,25 @@ class Bank:
             lambda: [found for found in self.letters() if wanted in (found.key or b"") + (found.value or b"")],
             f"a dead letter about {id}",
         )
+
+    def parked(self, processor: str) -> dict[str, ParkedKey]:
+        """The parked keys of a processor."""
+        table = reading.latest(self.tail(topics.parked(self.name, processor)).entries())
+        heads = [self.codec.decode(entry.value or b"") for name, entry in table.items() if name.endswith("@0")]
+        return {head.key: head for head in heads if isinstance(head, ParkedKey)}
+
+    def waiting(self, processor: str, key: str) -> list[Record]:
+        """The records that wait behind a parked key, in order."""
+        table = reading.latest(self.tail(topics.parked(self.name, processor)).entries())
+        numbered = {name.rpartition("@"): entry for name, entry in table.items()}
+        own = sorted((int(number), entry) for (name, _, number), entry in numbered.items() if name == key)
+        records = [self._decoded(entry, Parked) for number, entry in own if number > 0]
+        return [self.codec.decode(record.value or b"") for record in records]
+
+    def repair(self, action: str, processor: str, key: str, **more: int | Parked) -> None:
+        """Asks for a repair of a parked key, as the command line does."""
+        asked = Repair(action, processor, "ops", datetime.now(UTC), key, **more)  # type: ignore[arg-type]
+        self.put(key.encode(), self.codec.encode(asked), topic=topics.repairs(self.name))
 
     def rows(self, processor: str) -> dict[str, Record]:
         """The rows of a view, or the states of a saga, as their topic has them."""

@@ -88,12 +88,13 @@ def test_an_ended_saga_takes_no_more_steps(bank: Bank, worker: Worker) -> None:
     }
 
 
-def test_a_step_that_fails_is_put_aside_and_other_sagas_go_on(bank: Bank, worker: Worker) -> None:
+def test_a_step_that_fails_parks_its_saga_and_others_go_on(bank: Bank, worker: Worker) -> None:
     (ada, bob), [bad, good] = open_accounts(bank), ids(2)
     bank.send(TransferMoney(bad, ada, bob, UNLUCKY), TransferMoney(good, ada, bob, ten))
     bank.row("transfer", good, Transfer(ada, bob, "done"))
-    [letter] = bank.letters_about(bad)
-    assert (letter.processor, letter.cause) == ("transfer", "fold-failed")
+    head = eventually(lambda: bank.parked("transfer").get(bad))
+    assert (head.cause, head.reason) == ("fold-failed", "ValueError: this step cannot be taken")
+    assert bank.waiting("transfer", bad) == [TransferMoney(bad, ada, bob, UNLUCKY)]
     assert bad not in bank.rows("transfer")
 
 

@@ -4,23 +4,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foldlog.cli import loading, output
+from foldlog.cli import loading, output, settling
 from foldlog.cli.arguments import Json, examples
-from foldlog.cli.letters import check_cause, content, contexts, hexdump, letters, place
+from foldlog.cli.letters import Letter, check_cause, content, contexts, hexdump, read
 from foldlog.cli.values import fields
 from foldlog.core.errors import ConfigError
-from foldlog.core.outcome import CAUSES, DeadLetter
+from foldlog.core.outcome import CAUSES
 from foldlog.core.plain import plain
+from foldlog.core.repair import EDIT, Repair
 
 if TYPE_CHECKING:
     from foldlog.contracts.registry import Registry
+
+COLUMNS = ("time", "place", "processor", "cause", "reason")
 
 
 def register(app: typer.Typer) -> None:
     """Adds the group."""
     group = typer.Typer(
         no_args_is_help=True,
-        help="Records that could not be handled, and why.",
+        help="Records that could not be handled, why, and what to do about them.",
         epilog=examples("foldlog dead-letters list orders"),
     )
     group.command(
@@ -28,6 +31,7 @@ def register(app: typer.Typer) -> None:
         epilog=examples("foldlog dead-letters list", "foldlog dead-letters list orders --cause malformed --json"),
     )(list_letters)
     group.command(epilog=examples("foldlog dead-letters show orders orders.order.commands:2:117"))(show)
+    settling.register(group)
     app.add_typer(group, name="dead-letters")
 
 
@@ -37,22 +41,25 @@ def list_letters(
     ] = None,
     cause: Annotated[str | None, typer.Option(help="Only this cause.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most this many, the latest.")] = 100,
+    every: Annotated[bool, typer.Option("--all", help="Also those that were retried or dropped.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List dead letters: when, where the record stands, which processor refused it, and why."""
+    """List dead letters: when, where the record stands, which processor refused it, and why.
+
+    Those that were retried or dropped are left out, unless --all asks for them.
+    """
     check_cause(cause)
     with loading.connect() as connection:
         names = [context] if context else contexts(connection.bootstrap)
-        every = (letter for name in names for letter in _read(connection, name))
-        found = [letter for letter in every if cause in (None, letter.cause)]
-    found.sort(key=lambda letter: letter.time)
+        known = (letter for name in names for letter in read(connection, name))
+        found = [one for one in known if cause in (None, one.letter.cause) and (every or not one.settled)]
+    found.sort(key=lambda one: one.letter.time)
     shown = found[-limit:]
     if as_json:
-        output.write_json([_summary(letter) for letter in shown])
+        output.write_json([_summary(one) for one in shown])
         return
     if shown:
-        rows = [tuple(_summary(letter).values()) for letter in shown]
-        output.write_table(("time", "place", "processor", "cause", "reason"), rows)
+        output.write_table(COLUMNS, [tuple(_summary(one)[name] for name in COLUMNS) for one in shown])
     count = f"{len(shown):,} of {len(found):,}" if len(shown) < len(found) else f"{len(found):,}"
     output.note(f"{count} dead letters")
 
@@ -62,58 +69,76 @@ def show(
     at: Annotated[str, typer.Argument(metavar="TOPIC:PARTITION:OFFSET", help="The place, as `list` prints it.")],
     as_json: Json = False,
 ) -> None:
-    """Explain one dead letter: its cause, key, headers, bytes, and its content where it can be decoded."""
+    """Explain one dead letter: its cause, key, headers, bytes, its content where it can be decoded, its repairs."""
     with loading.connect() as connection:
-        found = [letter for letter in _read(connection, context) if place(letter) == at]
+        found = [one for one in read(connection, context) if one.place == at]
         if not found:
             raise ConfigError(f"{context} has no dead letter at `{at}`: see `foldlog dead-letters list {context}`")
         if as_json:
-            output.write_json([_whole(letter, connection.registry) for letter in found])
+            output.write_json([_whole(one, connection.registry) for one in found])
         else:
-            output.write("\n".join(_text(letter, connection.registry) for letter in found))
+            output.write("\n".join(_text(one, connection.registry) for one in found))
 
 
-def _read(connection: loading.Connection, context: str) -> list[DeadLetter]:
-    with output.bar(f"reading dead letters of {context}") as progress:
-        return list(letters(connection, context, progress))
-
-
-def _summary(letter: DeadLetter) -> dict[str, str]:
+def _summary(one: Letter) -> dict[str, str]:
     return {
-        "time": f"{letter.time:%Y-%m-%d %H:%M:%S}",
-        "place": place(letter),
-        "processor": letter.processor,
-        "cause": letter.cause,
-        "reason": letter.reason,
+        "time": f"{one.letter.time:%Y-%m-%d %H:%M:%S}",
+        "place": one.place,
+        "processor": one.letter.processor,
+        "cause": one.letter.cause,
+        "status": one.status,
+        "reason": one.letter.reason,
     }
 
 
-def _whole(letter: DeadLetter, registry: "Registry") -> dict[str, object]:
+def _whole(one: Letter, registry: "Registry") -> dict[str, object]:
     """Everything; `key` and `value` are Base64, `type` and `content` null where the value cannot be decoded."""
-    read = content(letter.value, registry)
-    name, inner = read if isinstance(read, tuple) else (None, None)
-    found = {**plain(letter), "explanation": CAUSES.get(letter.cause)}
-    return {**found, "type": name, "content": plain(inner), "not_decoded": None if name else read}
+    decoded = content(one.letter.value, registry)
+    name, inner = decoded if isinstance(decoded, tuple) else (None, None)
+    found = {**plain(one.letter), "status": one.status, "explanation": CAUSES.get(one.letter.cause)}
+    history = [plain(repair) for repair in one.repairs]
+    return {
+        **found,
+        "type": name,
+        "content": plain(inner),
+        "not_decoded": None if name else decoded,
+        "repairs": history,
+    }
 
 
-def _text(letter: DeadLetter, registry: "Registry") -> str:
+def _text(one: Letter, registry: "Registry") -> str:
+    letter = one.letter
     lines = [
-        f"{place(letter)}  {letter.time:%Y-%m-%d %H:%M:%S} UTC",
+        f"{one.place}  {letter.time:%Y-%m-%d %H:%M:%S} UTC",
         f"processor  {letter.processor}",
         f"cause      {letter.cause}: {CAUSES.get(letter.cause, 'not a cause that this version knows')}",
         f"reason     {output.readable(letter.reason)}",
+        f"status     {one.status}",
+        *(f"repair     {_repair(repair, registry)}" for repair in one.repairs),
         f"key        {_bytes(letter.key)}",
         *(f"header     {header.name}: {_bytes(header.value)}" for header in letter.headers),
+        f"content    {_shown(letter.value, registry)}",
     ]
-    read = content(letter.value, registry)
-    if isinstance(read, tuple):
-        name, inner = read
-        shown = fields(inner) if isinstance(inner, dict) else str(plain(inner))
-        lines.append(f"content    {name} {output.readable(shown)}")
-    else:
-        lines.append(f"content    cannot be decoded: {read}")
     size = "null" if letter.value is None else f"{len(letter.value):,} bytes"
     return "\n".join((*lines, f"value      {size}", hexdump(letter.value or b""))).rstrip() + "\n"
+
+
+def _repair(repair: Repair, registry: "Registry") -> str:
+    """Who did what, when and why; of an edit, what the content is since then."""
+    text = f"{repair.action} by {repair.actor} at {repair.time:%Y-%m-%d %H:%M:%S} UTC"
+    if repair.why:
+        text += f": {repair.why}"
+    if repair.action == EDIT and repair.record is not None:
+        text += f"\n           key {_bytes(repair.record.key)}, content {_shown(repair.record.value, registry)}"
+    return output.readable(text)
+
+
+def _shown(value: bytes | None, registry: "Registry") -> str:
+    decoded = content(value, registry)
+    if isinstance(decoded, str):
+        return f"cannot be decoded: {decoded}"
+    name, inner = decoded
+    return f"{name} {output.readable(fields(inner) if isinstance(inner, dict) else str(plain(inner)))}"
 
 
 def _bytes(value: bytes | None) -> str:

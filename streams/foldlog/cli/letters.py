@@ -1,11 +1,15 @@
 """Dead letters as the operator needs them: found, filtered, and their content taken apart."""
 
+from collections import defaultdict
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from foldlog.cli import output
 from foldlog.core.errors import ConfigError, ContractError, DecodeError
-from foldlog.core.outcome import CAUSES, DeadLetter
-from foldlog.core.topics import dead_letters
+from foldlog.core.outcome import CAUSES, TOO_LARGE, DeadLetter
+from foldlog.core.record import Record
+from foldlog.core.repair import DROP, EDIT, RETRY, Parked, Repair
+from foldlog.core.topics import dead_letters, repairs
 from foldlog.core.topology import Topology
 
 if TYPE_CHECKING:
@@ -14,6 +18,43 @@ if TYPE_CHECKING:
     from foldlog.kafka.reading import Progress
 
 SUFFIX = dead_letters("")
+_STATUS = {RETRY: "retried", DROP: "dropped", EDIT: "edited"}
+
+
+class Letter(NamedTuple):
+    """A dead letter with its number on the topic, and what operators asked to be done about it, in order."""
+
+    number: int
+    letter: DeadLetter
+    repairs: tuple[Repair, ...]
+
+    @property
+    def place(self) -> str:
+        """Where the record stands, `topic:partition:offset`."""
+        return f"{self.letter.topic}:{self.letter.partition}:{self.letter.offset}"
+
+    @property
+    def status(self) -> str:
+        """`open`, or what was done last: `edited` waits as `open` does; `retried` and `dropped` are settled."""
+        return _STATUS.get(self.repairs[-1].action, "open") if self.repairs else "open"
+
+    @property
+    def settled(self) -> bool:
+        """Whether nobody has to look at it any more."""
+        return self.status in ("retried", "dropped")
+
+    @property
+    def bare(self) -> bool:
+        """Whether its bytes could not be kept, and nobody has given it others."""
+        return self.record.value is None and self.letter.reason.startswith(TOO_LARGE)
+
+    @property
+    def record(self) -> Parked:
+        """The record to be handled: as it was edited last, else as it was."""
+        edited = [each.record for each in self.repairs if each.action == EDIT and each.record is not None]
+        one = self.letter
+        place = one.topic, one.partition, one.offset
+        return edited[-1] if edited else Parked(*place, one.time, one.key, one.value, one.headers)
 
 
 def contexts(bootstrap: str) -> list[str]:
@@ -23,25 +64,33 @@ def contexts(bootstrap: str) -> list[str]:
     return sorted(name.removesuffix(SUFFIX) for name in partition_counts(bootstrap) if name.endswith(SUFFIX))
 
 
-def letters(connection: "Connection", context: str, progress: "Progress") -> Iterator[DeadLetter]:
+def read(connection: "Connection", context: str) -> list[Letter]:
     """The dead letters of a context, oldest first; ConfigError where the context has no such topic."""
+    with output.bar(f"reading dead letters of {context}") as progress:
+        return list(_letters(connection, context, progress))
+
+
+def _letters(connection: "Connection", context: str, progress: "Progress") -> Iterator[Letter]:
+    asked: defaultdict[int, list[Repair]] = defaultdict(list)
+    for _, record in _read(connection, context, repairs(context), progress):
+        if isinstance(record, Repair) and record.letter is not None:
+            asked[record.letter].append(record)
+    for number, record in _read(connection, context, dead_letters(context), progress):
+        if isinstance(record, DeadLetter):
+            yield Letter(number, record, tuple(sorted(asked[number], key=lambda each: each.time)))
+
+
+def _read(connection: "Connection", context: str, topic: str, progress: "Progress") -> Iterator[tuple[int, Record]]:
+    """The records of a topic of the engine's own, with their offsets; garbage among the repairs means nothing."""
     from foldlog.kafka.reading import read
 
-    topic = dead_letters(context)
-    # A dead letter is the engine's own record: any topology of that name decodes it.
-    codec = connection.codec(Topology(context))
+    codec = connection.codec(Topology(context))  # any topology of that name decodes them
     for entry in read(connection.bootstrap, topic, progress=progress):
         try:
-            letter = codec.decode(entry.value or b"")
+            yield entry.offset, codec.decode(entry.value or b"")
         except DecodeError as error:
-            raise ContractError(f"{topic}:{entry.partition}:{entry.offset}: {error}") from error
-        if isinstance(letter, DeadLetter):
-            yield letter
-
-
-def place(letter: DeadLetter) -> str:
-    """Where the record stands, `topic:partition:offset`."""
-    return f"{letter.topic}:{letter.partition}:{letter.offset}"
+            if topic == dead_letters(context):
+                raise ContractError(f"{topic}:{entry.partition}:{entry.offset}: {error}") from error
 
 
 def check_cause(cause: str | None) -> None:

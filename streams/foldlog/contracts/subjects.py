@@ -12,9 +12,10 @@ from foldlog.core.contract import Checkpoint, Contract, contracts
 from foldlog.core.errors import ContractError
 from foldlog.core.outcome import DeadLetter, Reply
 from foldlog.core.record import Record
+from foldlog.core.repair import Parked, ParkedKey, Repair
 from foldlog.core.topology import Topology
 
-ENGINE_RECORDS: tuple[type[Record], ...] = (Reply, DeadLetter, Checkpoint)
+ENGINE_RECORDS: tuple[type[Record], ...] = (Reply, DeadLetter, Checkpoint, Parked, ParkedKey, Repair)
 
 
 def engine_name(record: type[Record]) -> str:
@@ -41,6 +42,8 @@ def names(topology: Topology) -> dict[str, str]:
     found = {f"{_topic(contract)}-{contract.name}": contract.name for contract in contracts(topology)}
     written: list[tuple[str, type[Record]]] = [
         *((topics.snapshots(context, decider.name), Checkpoint) for decider in topology.deciders),
+        *((topics.parked(context, name), kind) for name in topology.parking for kind in (Parked, ParkedKey)),
+        (topics.repairs(context), Repair),
         (topics.replies(context), Reply),
         (topics.dead_letters(context), DeadLetter),
     ]

@@ -43,6 +43,8 @@ class DeadLetter(Record):
     headers: tuple[Header, ...] = ()
 
 
+TOO_LARGE = "too large to keep"  # begins the reason of a dead letter without key, value and headers
+
 # Causes of dead letters, with what an operator should know about each.
 CAUSES = {
     "null-key": "a command needs a key: the aggregate's id",

@@ -25,6 +25,10 @@ REPLIES = {"cleanup.policy": "delete", "retention.ms": str(DAY_MS)}
 # Above its sources' default of 1 MiB: a dead letter carries the whole record and says why.
 DEAD_LETTERS = {"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": str(2 << 20)}
 
+# What is parked is kept as dead letters are, until it is handled; the orders to handle it are kept for good.
+PARKED = {**TABLE, "max.message.bytes": DEAD_LETTERS["max.message.bytes"]}
+REPAIRS = DEAD_LETTERS
+
 MAX_MESSAGE_BYTES = 1 << 20
 COMMON = {"compression.type": "producer", "max.message.bytes": str(MAX_MESSAGE_BYTES)}
 
@@ -88,6 +92,16 @@ def dead_letters(context: str) -> str:
     return f"{context}.dead-letters"
 
 
+def parked(context: str, processor: str) -> str:
+    """The keys of a view, saga or reactor that wait, and their records, in order."""
+    return f"{context}.{processor}.parked"
+
+
+def repairs(context: str) -> str:
+    """What operators ask to be done about dead letters and parked keys."""
+    return f"{context}.repairs"
+
+
 def topics(topology: Topology) -> tuple[Topic, ...]:
     """Every topic of a context."""
     return tuple(Topic(name, count, {**COMMON, **config}) for name, count, config in _topics(topology))
@@ -109,6 +123,9 @@ def _topics(topology: Topology) -> Iterator[tuple[str, int, dict[str, str]]]:
         yield table(context, view.generation), count, TABLE
     for publication in topology.publishes:
         yield public(context, publication.name), count, PUBLIC
+    for name in topology.parking:
+        yield parked(context, name), count, PARKED
+    yield repairs(context), count, REPAIRS
     yield replies(context), count, REPLIES
     if topology.views:
         yield generations(context), 1, TABLE

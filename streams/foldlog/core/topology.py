@@ -21,7 +21,18 @@ Reader = View[Any, Any] | Saga[Any, Any, Any] | Reactor[Any] | Publication[Any, 
 Processor = Decider[Any, Any, Any] | Reader | Subscription[Any, Any]
 
 RESERVED = frozenset(
-    {"commands", "dead-letters", "events", "generations", "inbox", "parked", "rekeyed", "replies", "snapshots"}
+    {
+        "commands",
+        "dead-letters",
+        "events",
+        "generations",
+        "inbox",
+        "parked",
+        "rekeyed",
+        "repairs",
+        "replies",
+        "snapshots",
+    }
 )
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _PUBLISHER = re.compile(rf"({_NAME.pattern})\.{_NAME.pattern}")
@@ -57,6 +68,12 @@ class Topology:
     def processors(self) -> tuple[Processor, ...]:
         """Every processor, deciders first."""
         return (*self.deciders, *self.sagas, *self.views, *self.reactors, *self.publishes, *self.consumes)
+
+    @property
+    def parking(self) -> tuple[str, ...]:
+        """The names of those that park a key whose record fails, as their topics have them."""
+        views = (view.generation for view in self.views)
+        return (*(saga.name for saga in self.sagas), *views, *(reactor.name for reactor in self.reactors))
 
     @cached_property
     def deciders_by_command(self) -> dict[type[Record], Decider[Any, Any, Any]]:

@@ -21,6 +21,7 @@ from foldlog.engine.alarms import Alarms
 from foldlog.engine.batch import Output, Place, Received
 from foldlog.engine.commanding import derived_id, sent_command
 from foldlog.engine.kind import Table
+from foldlog.engine.repairing import repaired
 from foldlog.engine.routing import moved
 from foldlog.engine.rows import Rows
 from foldlog.engine.stepping import Definitions, Headers, Running, Step, without_a_step
@@ -60,7 +61,9 @@ class Coordinating(Table[Running]):
         self._commands = topics.commands(context, saga.name)
         self._replies = topics.replies(context)
         own = (self._commands,) if saga.commands else ()
-        self.inputs = (*(topics.events(context, source.name) for source in saga.sources), *own, self._inbox)
+        self.repairs = topics.repairs(context)
+        sources = (topics.events(context, source.name) for source in saga.sources)
+        self.inputs = (*sources, *own, self._inbox, self.repairs)
         self.trims = (self._inbox,)
         self._topology = topology
         self.count = topology.partitions
@@ -87,8 +90,9 @@ class Coordinating(Table[Running]):
             if is_command:
                 reason = f"{type(step).__name__} is no command of {self.name}"
                 self.fail(message, work, "unexpected-type", DecodeError(reason, "unexpected-type"))
-            return None
-        done = len(work.outputs)
+                return None
+            return repaired(self, message, step, rows, work)
+        done, work.home = len(work.outputs), None
         try:
             self._find(message, step, meta, rows, work)
         except FAULTS as error:
@@ -150,6 +154,8 @@ class Coordinating(Table[Running]):
             if moved(message, key, self._inbox, self.count, work, is_command=is_command):
                 return
             running = self._definitions.blank
+        if work.waits(key, message):
+            return
         answer = without_a_step(running.process, headers, timer)
         if answer is None:
             meta = meta or self._meta(message, id_, running.process, headers)

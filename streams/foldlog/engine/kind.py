@@ -29,6 +29,7 @@ class Kind(ABC):
     inputs: tuple[str, ...]
     trims: tuple[str, ...] = ()
     output = ""
+    repairs = ""  # the input with operators' orders, of which a new processor wants only those to come
     envelopes = True  # whether it wants to know more of an event than the event
     _codec: Codec
 
@@ -48,18 +49,30 @@ class Kind(ABC):
             return None
 
     def blame(self, message: Received, work: Work, error: BaseException, otherwise: str) -> None:
-        """Puts a record aside for a failure on its account; the engine's own trouble is raised again.
+        """Puts a record aside for a failure on its account, or parks its key; the engine's own trouble is raised again.
 
         The cause is the error's own where it has one.
         """
         if isinstance(error, RegistryError | StateError):
             raise error
         cause = error.cause if isinstance(error, DecodeError | EncodeError) else otherwise
-        self.fail(message, work, cause, error)
+        self.refuse(message, work, cause, error)
+
+    def refuse(self, message: Received, work: Work, cause: str, error: BaseException) -> None:
+        """Parks the key that a failed record is of; where that is not known, or not parked here, puts it aside."""
+        if (
+            work.home is None
+            or work.parking is None
+            or not work.parking.park(work.home, message, cause, text_of(error))
+        ):
+            self.fail(message, work, cause, error)
 
     def fail(self, message: Received, work: Work, cause: str, error: BaseException) -> None:
-        """Puts a record aside whose outcome cannot be written."""
-        work.dead_letter(message, cause, text_of(error))
+        """Puts a record aside whose outcome cannot be written; one that waited for another try goes on waiting."""
+        if work.parking is not None and work.parking.retried is not None:
+            work.parking.failure = cause, text_of(error)
+        else:
+            work.dead_letter(message, cause, text_of(error))
 
     def ring(self, partitions: Mapping[int, Any], work: Work) -> None:  # noqa: B027 — most kinds wait for records only
         """Does what is due now, at the end of a batch; its partitions are noted in `work.rang`."""
@@ -71,22 +84,19 @@ class Kind(ABC):
     def finish(self, work: Work) -> None:  # noqa: B027 — most kinds have nothing to end
         """Ends the handling of a batch, before its transaction begins."""
 
-    def outputs(self, packed: Mapping[int, Mapping[bytes, bytes | None]]) -> Iterable[Run]:
-        """The records that the changed rows of each partition become."""
-        return ()
-
     def replies(self, work: Work, ends: Mapping[Place, int]) -> Iterable[Output]:
         """The records that can be made only when the others have their offsets."""
         return ()
 
 
-class Folding(Kind, Generic[T]):
-    """A kind with state: rows by key, restored from the topic `log`."""
+class State(ABC, Generic[T]):
+    """Rows by key, restored from the topic `log`."""
 
     log: str
     forgets: bool = True  # its log has tombstones, which are dropped after a day
     snapshots = ""  # the topic of its snapshots, if its log is not its rows
-    count: int  # partitions of its inputs and its log
+    count: int  # partitions of its log, and of whatever it follows
+    _codec: Codec
 
     def fingerprint(self) -> str:
         """Of whatever else the rows depend on; stores of another fingerprint are folded again."""
@@ -104,6 +114,10 @@ class Folding(Kind, Generic[T]):
     def rows(self, store: Store, memory: int) -> Rows[T]:
         """The rows of one partition over its store."""
 
+    def outputs(self, packed: Mapping[int, Mapping[bytes, bytes | None]]) -> Iterable[Run]:
+        """The records that the changed rows of each partition become."""
+        return ()
+
     @abstractmethod
     def take(self, messages: Iterable[Received], rows: Rows[T], position: int) -> None:
         """Takes records of the log, in their order, into the rows, which are then those at a position.
@@ -112,8 +126,8 @@ class Folding(Kind, Generic[T]):
         """
 
 
-class Table(Folding[T]):
-    """A kind whose log is its compacted topic: the last record of a key is its row."""
+class Compacted(State[T]):
+    """State whose log is its compacted topic: the last record of a key is its row."""
 
     def outputs(self, packed: Mapping[int, Mapping[bytes, bytes | None]]) -> Iterable[Run]:
         """The changed rows, as records of the topic."""
@@ -122,6 +136,14 @@ class Table(Folding[T]):
     def take(self, messages: Iterable[Received], rows: Rows[T], position: int) -> None:
         """Takes rows as they are."""
         rows.load({key: message.value() for message in messages if (key := message.key()) is not None}, position)
+
+
+class Folding(Kind, State[T]):
+    """A kind with state; its inputs have as many partitions as its log."""
+
+
+class Table(Compacted[T], Folding[T]):
+    """A kind whose state is its compacted topic."""
 
     def fitted(self, packed: bytes) -> bytes:
         """A row that its topic takes, under the longest key; EncodeError otherwise."""

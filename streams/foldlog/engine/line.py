@@ -88,6 +88,7 @@ class Line:
             working_s=now - since if since else 0.0,
             standby=self.shadows.numbers if self.shadows else (),
             standby_lag=self.shadows.lag if self.shadows else 0,
+            parked=counters.parked,
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from foldlog.engine.batch import Place
-from foldlog.engine.kind import Folding
+from foldlog.engine.kind import State
 from foldlog.engine.restoring import LogReader
 from foldlog.engine.rows import Rows
 from foldlog.engine.snapshots import CHECKPOINT
@@ -20,7 +20,7 @@ Packed = dict[bytes, bytes | None]
 class SnapshotLoader:
     """Loads the stores that are empty; those without a checkpoint of theirs stay so, and are folded from the log."""
 
-    def __init__(self, kind: Folding[Any], partitions: Mapping[int, Rows[Any]], marks: Mapping[Place, Any]) -> None:
+    def __init__(self, kind: State[Any], partitions: Mapping[int, Rows[Any]], marks: Mapping[Place, Any]) -> None:
         self._kind = kind
         self._rows = {
             number: rows

@@ -26,6 +26,7 @@ _GAUGES: tuple[tuple[str, str, Callable[[ProcessorStats], float]], ...] = (
         lambda one: one.lag_s,
     ),
     ("rows", "Rows in the local stores.", lambda one: one.rows),
+    ("parked_keys", "Keys that wait for a repair.", lambda one: one.parked),
     ("assigned_partitions", "Partitions that this worker owns.", lambda one: len(one.partitions)),
     ("epoch", "Number of the assignment, counted up by each rebalance and each abort.", lambda one: one.epoch),
     ("restored_records", "Records of its log read since the last restore began.", lambda one: one.restored),

@@ -8,8 +8,8 @@ from typing import Any
 import structlog
 
 from foldlog.core.errors import StoreError
-from foldlog.engine.batch import Place, Received
-from foldlog.engine.kind import Folding
+from foldlog.engine.batch import Place, Received, Run
+from foldlog.engine.kind import State
 from foldlog.engine.loading import SnapshotLoader
 from foldlog.engine.restoring import LogReader
 from foldlog.engine.rows import Rows
@@ -25,8 +25,8 @@ _OLDEST = 12 * 3600
 class Partitions:
     """Rows by partition number; used by the process thread alone."""
 
-    def __init__(self, kind: Folding[Any], directory: Path, memory: int, counters: Counters) -> None:
-        self._kind = kind
+    def __init__(self, kind: State[Any], directory: Path, memory: int, counters: Counters) -> None:
+        self.kind = kind
         self._directory = directory
         self._memory = memory
         self._counters = counters
@@ -42,7 +42,7 @@ class Partitions:
             rows.forget()
         for number in sorted(wanted - set(self.rows)):
             store = Store(self._directory / str(number), log_id)
-            self.rows[number] = self._kind.rows(store, 0)
+            self.rows[number] = self.kind.rows(store, 0)
         for rows in self.rows.values():
             rows.memory = self._memory // len(self.rows)
 
@@ -55,17 +55,17 @@ class Partitions:
     ) -> None:
         """Brings each store to its log's end: from snapshots where it is empty, from the log for the rest."""
         for number, rows in self.rows.items():
-            self._distrust(rows, marks[self._kind.log, number][1])
-        loader = SnapshotLoader(self._kind, self.rows, marks)
+            self._distrust(rows, marks[self.kind.log, number][1])
+        loader = SnapshotLoader(self.kind, self.rows, marks)
         self._counters.restored = 0
         self._counters.to_restore = _distance(loader.starts, loader.ends)
         loader.load(reader, go_on, stalled, self._progress)
-        starts = {(self._kind.log, n): max(rows.position, marks[self._kind.log, n][0]) for n, rows in self.rows.items()}
+        starts = {(self.kind.log, n): max(rows.position, marks[self.kind.log, n][0]) for n, rows in self.rows.items()}
         ends = {place: marks[place][1] for place in starts}
         self._counters.to_restore += _distance(starts, ends)
         for messages in reader.read(starts, ends, go_on, stalled):
             for number, own in _by_partition(messages).items():
-                self._kind.take(own, self.rows[number], own[-1].offset() + 1)
+                self.kind.take(own, self.rows[number], own[-1].offset() + 1)
             self._progress(len(messages))
         for rows in self.rows.values():
             rows.write()
@@ -73,6 +73,26 @@ class Partitions:
 
     def _progress(self, records: int) -> None:
         self._counters.restored += records
+
+    def pack(self) -> bool:
+        """Makes the changed rows bytes; False where one does not fit its schema or a record."""
+        return all(rows.pack() for rows in self.rows.values())
+
+    def outputs(self) -> Iterable[Run]:
+        """The records that the changed rows become."""
+        return self.kind.outputs({number: rows.packed for number, rows in self.rows.items() if rows.changed})
+
+    def apply(self, positions: Mapping[Place, int]) -> None:
+        """Takes the changes as committed; `positions` are the ends of the logs."""
+        for number, rows in self.rows.items():
+            if rows.changed:
+                rows.apply(positions[self.kind.log, number])
+        self.count()
+
+    def drop(self) -> None:
+        """Forgets the changes: their transaction was aborted."""
+        for rows in self.rows.values():
+            rows.drop()
 
     def clear(self, why: str) -> None:
         """Deletes every store; what is wrong with one is not always known."""
@@ -105,7 +125,7 @@ class Partitions:
         store, why = rows.store, ""
         if store.position > high:
             why = f"it is at {store.position}, its log ends at {high}"
-        elif self._kind.forgets and 0 < store.position < high and time.time() - store.written > _OLDEST:
+        elif self.kind.forgets and 0 < store.position < high and time.time() - store.written > _OLDEST:
             why = "it slept longer than deletions are kept"
         elif store.position == 0 and store.count:
             why = "it was left half loaded"

@@ -10,10 +10,12 @@ from confluent_kafka import KafkaException
 
 from foldlog.contracts.codec import Codec
 from foldlog.core.errors import AbortError, RegistryError, StateError, StoreError, TaintError
-from foldlog.engine.batch import Assignment, Batch, Output, Place, Received, Run
+from foldlog.engine.batch import Assignment, Batch, Output, Place, Run
 from foldlog.engine.feed import Feed
-from foldlog.engine.kind import Folding, Kind
+from foldlog.engine.kind import Folding, Kind, State
+from foldlog.engine.parking import Parking
 from foldlog.engine.partitions import Partitions
+from foldlog.engine.repairing import carefully
 from foldlog.engine.restoring import NO_OFFSET, Group, LogReader, first_offsets, numbers_of
 from foldlog.engine.rows import Rows
 from foldlog.engine.snapshots import Snapshots
@@ -40,6 +42,7 @@ class Parts:
     partitions: Partitions | None
     snapshots: Snapshots | None
     topics: Callable[[tuple[str, ...]], dict[str, tuple[str, int]]]
+    parking: Parking | None = None
 
 
 class Processor:
@@ -56,6 +59,9 @@ class Processor:
         self.counters = counters
         self.committed: dict[Place, int] = {}
         self._snapshots = parts.snapshots
+        self._parking = parts.parking
+        waiting = parts.parking.partitions if parts.parking is not None else None
+        self._tables = tuple(each for each in (parts.partitions, waiting) if each is not None)
         self._places: tuple[Place, ...] = ()
         self._group: Any = None
         self._failures = 0  # in a row
@@ -79,8 +85,8 @@ class Processor:
     def close(self) -> None:
         """Ends what is open."""
         self._tx.discard()
-        if self._partitions is not None:
-            self._partitions.close()
+        for table in self._tables:
+            table.close()
         self.counters.state = "stopped"
 
     def _batch(self, batch: Batch) -> None:
@@ -91,13 +97,14 @@ class Processor:
             offsets = self._offsets(batch, work)
             if not offsets:  # a tick for what is not due any more
                 return self._wait()
-            packed = self._packed()
             then = (lambda ends: self._kind.replies(work, self._positions() | dict(ends))) if work.replies else None
-            outputs: list[Output | Run] = [*work.outputs, *work.runs(), *self._kind.outputs(packed)]
+            outputs: list[Output | Run] = [*work.outputs, *work.runs()]
+            for table in self._tables:
+                outputs += table.outputs()
             if self._snapshots is not None:
                 outputs += self._snapshots.due(self._rows, len(batch.messages))
             ends = self._tx.write(outputs, offsets, batch.group, then)
-            self._apply(packed, ends)
+            self._apply(ends)
             if self._snapshots is not None:
                 self._snapshots.committed(self._rows)
         except AbortError as error:
@@ -146,15 +153,17 @@ class Processor:
 
     def _handle(self, batch: Batch, careful: bool) -> Work | None:
         """Handles the records; None where a row cannot be packed: then it must be known whose fault that is."""
-        work = Work(self._parts.context, self._kind.name, self._parts.codec, self._log)
+        work = Work(self._parts.context, self._kind.name, self._parts.codec, self._log, self._parking)
         rows, handle = self._rows, self._kind.handle
+        if self._parking is not None:
+            self._parking.begin()
         if careful:
             for message in batch.messages:
-                self._handle_carefully(message, rows[message.partition()], work)
+                carefully(self._kind, message, rows.get(message.partition()), work)
         else:
             for message in batch.messages:
                 handle(message, rows.get(message.partition()), work)
-        packed = all(each.pack() for each in rows.values())
+        packed = all(table.pack() for table in self._tables)
         if not packed and not careful:
             self._drop()
             return None
@@ -162,32 +171,20 @@ class Processor:
         self._kind.finish(work)
         return work
 
-    def _handle_carefully(self, message: Received, rows: Rows[Any], work: Work) -> None:
-        before, mark = dict(rows.changed), work.mark()
-        self._kind.handle(message, rows, work)
-        for key, row in rows.changed.items():
-            if row is not before.get(key) and (fault := rows.fault(row)) is not None:
-                rows.changed = before
-                work.undo(mark)
-                self._kind.fail(message, work, fault.cause, fault)
-                return
-
-    def _packed(self) -> dict[int, dict[bytes, bytes | None]]:
-        return {number: rows.packed for number, rows in self._rows.items() if rows.changed}
-
-    def _apply(self, packed: dict[int, dict[bytes, bytes | None]], ends: dict[Place, int]) -> None:
+    def _apply(self, ends: dict[Place, int]) -> None:
         positions = self._positions() | ends
-        for number in packed:
-            self._rows[number].apply(positions[self._log, number])
-        if self._partitions is not None:
-            self._partitions.count()
+        for table in self._tables:
+            table.apply(positions)
+        if self._parking is not None:
+            self._parking.committed()
+            self.counters.parked = self._parking.keys
 
     def _positions(self) -> dict[Place, int]:
         return {(self._log, number): rows.position for number, rows in self._rows.items()}
 
     def _drop(self) -> None:
-        for rows in self._rows.values():
-            rows.drop()
+        for table in self._tables:
+            table.drop()
 
     def _again(self, epoch: int, error: Exception) -> None:
         """After a failed batch: forget it, and go on from what the log and the committed offsets say."""
@@ -216,8 +213,9 @@ class Processor:
                     self._tx.abort()
                 except TaintError:
                     self._tx.discard()
-            case StoreError() if self._partitions is not None:
-                self._partitions.clear(str(error))
+            case StoreError() if self._tables:
+                for table in self._tables:
+                    table.clear(str(error))
 
     def _restore(self, epoch: int) -> None:
         """Restores until it succeeds, the epoch is over, or going on would break a promise (StateError)."""
@@ -247,32 +245,37 @@ class Processor:
         self._tx.open()
         committed = parts.group.committed(self._places)
         logs = {(self._output, number) for number in numbers} if self._output else set()
+        states = {(table.kind.log, number) for table in self._tables for number in numbers}
         kept = {(self._snapshots.topic, number) for number in numbers} if self._snapshots else set()
-        marks = parts.reader.watermarks({*self._places, *logs, *kept})
+        marks = parts.reader.watermarks({*self._places, *logs, *states, *kept})
         if self._snapshots is not None:
             self._snapshots.drop()
-        if self._partitions is not None and isinstance(kind, Folding):
-            self._partitions.open(numbers, self._store_id(kind))
-            self._partitions.catch_up(
+        for table in self._tables:
+            table.open(numbers, self._store_id(table.kind))
+            table.catch_up(
                 parts.reader,
                 marks,
                 go_on=lambda: self._feed.is_current(epoch),
                 stalled=lambda: parts.group.end_predecessors(self._places),
             )
+        if self._parking is not None:
+            self._parking.restored()
+            self.counters.parked = self._parking.keys
         has_output = {place[1]: marks[place][1] > 0 for place in logs}
         begin = first_offsets(parts.group.name, committed, {place: marks[place] for place in self._places}, has_output)
         self.counters.unread = {place: max(0, marks[place][1] - offset) for place, offset in begin.items()}
-        fresh = {place: begin[place] for place in begin if committed.get(place, NO_OFFSET) < 0}
+        fresh = {place for place in begin if committed.get(place, NO_OFFSET) < 0}
+        begin |= {place: marks[place][1] for place in fresh if place[0] == kind.repairs}
         if fresh and self._feed.is_current(epoch):
-            self._tx.write([], fresh, self._group)
+            self._tx.write([], {place: begin[place] for place in fresh}, self._group)
         self.committed = dict(begin)
         return begin
 
-    def _store_id(self, kind: Folding[Any]) -> str:
+    def _store_id(self, state: State[Any]) -> str:
         """What a store must be of: this topic, and these rows."""
-        kept = (kind.snapshots,) if kind.snapshots else ()
-        described = self._parts.topics((*kind.inputs, kind.log, *kept))
+        kept = (state.snapshots,) if state.snapshots else ()
+        described = self._parts.topics((*self._kind.inputs, state.log, *kept))
         counts = {name: count for name, (_, count) in described.items()}
-        if set(counts.values()) != {kind.count}:
-            raise StateError(f"{kind.name}: its topics must have {kind.count} partitions, they have {counts}")
-        return f"{described[kind.log][0]}{kind.fingerprint()}"
+        if set(counts.values()) != {state.count}:
+            raise StateError(f"{self._kind.name}: its topics must have {state.count} partitions, they have {counts}")
+        return f"{described[state.log][0]}{state.fingerprint()}"

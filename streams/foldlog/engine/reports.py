@@ -14,7 +14,7 @@ import msgspec
 from foldlog.engine.stats import ProcessorStats, State
 
 _LONGEST_END = 60.0  # s
-_SUMMED = ("records", "rate", "lag", "rows", "dead_letters", "restored", "to_restore", "standby_lag")
+_SUMMED = ("records", "rate", "lag", "rows", "dead_letters", "restored", "to_restore", "standby_lag", "parked")
 _WORST = ("lag_s", "epoch", "turned_s", "working_s")
 _JOINED = ("partitions", "standby")
 _FIRST: tuple[State, ...] = ("restoring", "starting", "waiting", "running", "stopped")

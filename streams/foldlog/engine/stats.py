@@ -22,6 +22,7 @@ class ProcessorStats:
     `lag_s` is the age of the oldest record that is known and not committed. `turned_s` is how long ago its poll
     thread began a turn, `working_s` for how long its process thread has had the batch that it works on; 0 for none.
     `standby` are the partitions of others that are kept warm here, `standby_lag` the records that these stores lack.
+    `parked` are the keys that wait for a repair.
     """
 
     processor: str
@@ -41,6 +42,7 @@ class ProcessorStats:
     working_s: float = 0.0
     standby: tuple[int, ...] = ()
     standby_lag: int = 0
+    parked: int = 0
 
 
 class Histogram:
@@ -73,6 +75,7 @@ class Counters:
     restored: int = 0
     to_restore: int = 0
     rows: int = 0
+    parked: int = 0  # keys
     assignments: int = 0
     aborts: int = 0  # transactions without a commit, for whatever reason
     taints: int = 0  # those of them whose outcome was not known: the producer was thrown away

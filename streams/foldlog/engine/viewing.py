@@ -12,6 +12,7 @@ from foldlog.core.topology import Topology
 from foldlog.core.view import View
 from foldlog.engine.batch import Received
 from foldlog.engine.kind import Table
+from foldlog.engine.repairing import repaired
 from foldlog.engine.routing import moved
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
@@ -27,7 +28,9 @@ class Viewing(Table[Record]):
         self.name = view.generation
         self.log = topics.table(topology.name, view.generation)
         self._rekeyed = topics.rekeyed(topology.name, view.generation)
-        self.inputs = (*(topics.events(topology.name, source.name) for source in view.sources), self._rekeyed)
+        self.repairs = topics.repairs(topology.name)
+        sources = (topics.events(topology.name, source.name) for source in view.sources)
+        self.inputs = (*sources, self._rekeyed, self.repairs)
         self.trims = (self._rekeyed,)
         self._view = view
         self._codec = codec
@@ -43,8 +46,12 @@ class Viewing(Table[Record]):
     def handle(self, message: Received, rows: Rows[Record], work: Work) -> None:
         """Folds one event into its row."""
         found = self.read(message, work)
-        if found is None or found[0].__class__ not in self._accepts:
+        if found is None:
             return
+        if found[0].__class__ not in self._accepts:
+            repaired(self, message, found[0], rows, work)
+            return
+        work.home = None
         try:
             self._fold(message, *found, rows, work)
         except FAULTS as error:
@@ -57,6 +64,8 @@ class Viewing(Table[Record]):
         key = key_of(name)
         before = rows.get(key)  # a row that is here is at home
         if before is None and moved(message, key, self._rekeyed, self.count, work):
+            return
+        if work.waits(key, message):
             return
         row = self._view.initial if before is None else before
         after = self._evolve(row, event, meta and replace(meta, position=place_of(message)))

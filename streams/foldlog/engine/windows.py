@@ -45,6 +45,8 @@ class WindowedViewing(Viewing):
         name = self._view.key(event)
         if name is None or moved(message, key_of(name), self._rekeyed, self.count, work):
             return
+        if work.waits(key_of(name), message):
+            return
         told = meta and replace(meta, position=place_of(message))
         change = self._windowing.change(Arrival(name, event, told), rows.table, rows.gone)
         packed = {key_of(each): row for each, row in change.rows.items()}  # none is set where one has no room

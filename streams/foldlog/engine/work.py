@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -12,10 +12,13 @@ from foldlog.contracts.codec import Codec
 from foldlog.core import topics
 from foldlog.core.errors import DecodeError, EncodeError, FoldlogError
 from foldlog.core.meta import Meta
-from foldlog.core.outcome import DeadLetter, Header, Reply
+from foldlog.core.outcome import TOO_LARGE, DeadLetter, Header, Reply
 from foldlog.core.record import replace
 from foldlog.core.topics import MAX_MESSAGE_BYTES
 from foldlog.engine.batch import Output, Received, Run
+
+if TYPE_CHECKING:
+    from foldlog.engine.parking import Parking
 
 log = structlog.get_logger()
 
@@ -85,7 +88,9 @@ Events = list[tuple[bytes, bytes | None]]
 class Work:
     """The outputs of a batch, collected until all of it is decided."""
 
-    def __init__(self, context: str, processor: str, codec: Codec, log: str = "") -> None:
+    def __init__(
+        self, context: str, processor: str, codec: Codec, log: str = "", parking: "Parking | None" = None
+    ) -> None:
         self.outputs: list[Output] = []
         self.events: dict[int, Events] = {}  # by partition, keys and values for the kind's log
         self.replies: list[tuple[int, Reply]] = []  # with the partition of the command
@@ -94,6 +99,8 @@ class Work:
         self.letters = 0
         self.late: list[str] = []  # the places of events that came too late for a window
         self.codec = codec
+        self.parking = parking  # None for a kind that parks nothing
+        self.home: bytes | None = None  # the key of the record that is being handled, once it is known to be at home
         self._context = context
         self._processor = processor
         self._log = log
@@ -109,6 +116,11 @@ class Work:
             self.events[partition] = events
         else:
             known += events
+
+    def waits(self, key: bytes, message: Received) -> bool:
+        """True where the key of a record that is at home is parked: the record then waits behind the others."""
+        self.home = key
+        return self.parking is not None and self.parking.some and self.parking.takes(key, message, self)
 
     def mark(self) -> tuple[int, int, int, dict[int, int]]:
         """How far the work is, for `undo`."""
@@ -129,7 +141,7 @@ class Work:
         letter = self._letter(message, cause, _cut(reason))
         value = self.codec.encode(letter)
         if len(value) > _LARGEST_LETTER:  # the broker counts compressed bytes, so a source may hold more
-            bare = replace(letter, key=None, value=None, headers=(), reason=_cut(f"too large to keep: {reason}"))
+            bare = replace(letter, key=None, value=None, headers=(), reason=_cut(f"{TOO_LARGE}: {reason}"))
             value = self.codec.encode(bare)
         self.outputs.append(Output(topics.dead_letters(self._context), 0, place.encode(), value))
         self.letters += 1

@@ -30,6 +30,7 @@ from foldlog.engine.kind import Folding, Kind
 from foldlog.engine.kinds import kind_of
 from foldlog.engine.line import Line
 from foldlog.engine.metered import Metered
+from foldlog.engine.parking import ParkedRows, Parking
 from foldlog.engine.partitions import Partitions
 from foldlog.engine.processor import Parts, Processor
 from foldlog.engine.restoring import Group, LogReader, topic_ids
@@ -140,6 +141,7 @@ class Worker:
             _partitions(kind, self._state(group), settings, counters, shadows),
             Snapshots.of(kind, self._codec, settings.snapshot_events),
             lambda names: topic_ids(self._admin, names),
+            self._parking(kind, group),
         )
         line = Line(Processor(parts, counters), kind, feed)
         line.shadows = shadows
@@ -149,6 +151,11 @@ class Worker:
 
     def _state(self, group: str) -> Path:
         return self._identity.directory / "state" / group
+
+    def _parking(self, kind: Kind, group: str) -> Parking | None:
+        if kind.name not in self._topology.parking:
+            return None
+        return Parking(ParkedRows(self._topology, kind.name, self._codec), self._state(f"{group}.parked"))
 
     def _shadows(self, group: str, declared: Declared) -> Shadows | None:
         """Warm copies of what others own of a processor: they fold in a thread of their own, so with a codec too."""

@@ -1,16 +1,46 @@
 """Sending commands as any well-behaved producer does: idempotent, in order, to the partition of the key."""
 
+import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from foldlog.core.errors import ClusterError
-from foldlog.kafka.connection import client_config
+from foldlog.kafka.connection import METADATA_S, client_config, reaching
 
 Headers = Sequence[tuple[str, bytes]]
 Delivered = Callable[[KafkaError | None, Message], None]
 LINGER_MS = 20
+
+
+class Outgoing(NamedTuple):
+    """A record that is to be written."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+
+
+def write_together(bootstrap: str, records: Iterable[Outgoing]) -> None:
+    """Writes records in one transaction: all are there, or none; ClusterError where Kafka does not take them."""
+    name = f"foldlog-{uuid.uuid4()}"
+    config = {"transactional.id": name, "transaction.timeout.ms": 60_000, "message.max.bytes": 4 << 20}
+    producer = Producer({**client_config(bootstrap), **config, "compression.type": "lz4"})
+    with reaching(bootstrap):
+        producer.init_transactions(METADATA_S)
+        producer.begin_transaction()
+        for topic, partition, key, value, headers in records:
+            while True:
+                try:
+                    producer.produce(topic, value, key, partition, headers=cast(Any, list(headers)))
+                    break
+                except BufferError:
+                    producer.poll(0.05)
+        producer.commit_transaction(60)
 
 
 class CommandProducer:
