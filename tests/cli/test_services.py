@@ -28,6 +28,7 @@ from tests.engine.running import eventually
 
 ENGINE = Path(__file__).parents[1] / "engine"
 SHOP, LOYALTY = "tests.engine.shop", "tests.engine.loyalty"
+CONTEXTS = ["topologies.banking", "topologies.orders", "topologies.risk", "tests.engine.bank"]
 
 
 @cache
@@ -173,7 +174,7 @@ def test_what_is_registered_must_be_readable_too(cli: Cli, running: Market) -> N
     assert cli("contracts", running.module("loyalty"), "--registry").code == 0
 
 
-@pytest.mark.parametrize("module", [SHOP, LOYALTY, "tests.engine.bank", "topologies.orders"])
+@pytest.mark.parametrize("module", [SHOP, LOYALTY, *CONTEXTS])
 def test_the_asyncapi_document_is_valid(cli: Cli, module: str) -> None:
     document = json.loads(cli("asyncapi", module, "--version", "1.2.3").out)
     assert faults(document) == []

@@ -1,13 +1,11 @@
 """The shop and its loyalty programme, two services under names of their own on the tests' cluster."""
 
-import importlib
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
-import pytest
 from confluent_kafka import Producer
 
 from foldlog.cluster import Cluster
@@ -19,6 +17,8 @@ from foldlog.core.outcome import DeadLetter
 from foldlog.core.partitioning import partition_of
 from foldlog.kafka.admin import apply
 from foldlog.kafka.reading import Entry
+from tests.engine import loyalty as loyalty_of
+from tests.engine import shop as shop_of
 from tests.engine.processes import Worker
 from tests.engine.running import PATIENCE, Headers, eventually
 from tests.engine.tail import Tail
@@ -117,13 +117,11 @@ def _letters(topology: Topology) -> str:
 def fresh_market(cluster: Cluster, home: Path) -> Iterator[Market]:
     """Two services with names that were never used."""
     token = uuid.uuid4().hex[:8]
-    with pytest.MonkeyPatch.context() as patch, closing(Registry(cluster.registry)) as registry:
-        patch.setenv("SHOP", f"shop_{token}")
-        patch.setenv("LOYALTY", f"loyalty_{token}")
-        shop, loyalty = (importlib.reload(importlib.import_module(name)) for name in MODULES)
-        with closing(Market(_of(shop), _of(loyalty), cluster, registry, home)) as market:
-            yield market
-
-
-def _of(module: ModuleType) -> Topology:
-    return next(value for value in vars(module).values() if isinstance(value, Topology))
+    shop = replace(shop_of.shop, name=f"shop_{token}")
+    purchases = replace(loyalty_of.purchases, publisher=f"{shop.name}.sales")
+    loyalty = replace(loyalty_of.loyalty, name=f"loyalty_{token}", consumes=(purchases,))
+    with (
+        closing(Registry(cluster.registry)) as registry,
+        closing(Market(shop, loyalty, cluster, registry, home)) as market,
+    ):
+        yield market

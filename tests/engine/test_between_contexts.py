@@ -1,13 +1,18 @@
 """Between contexts only public events travel: published once, and a command once to whoever subscribes."""
 
+import io
+import json
 import signal
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 
+import fastavro
 import pytest
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from foldlog.cluster import Cluster
 from tests.engine import loyalty, shop
@@ -132,6 +137,24 @@ def test_a_tombstone_and_a_cut_record_do_no_harm(market: Market) -> None:
     assert letter.cause == "malformed"
 
 
+def test_a_publisher_that_knows_nothing_of_meta_is_understood_too(market: Market) -> None:
+    """Whatever writes Avro under the publisher's name will do; the id of such an event is its place."""
+    [key, customer] = names(2)
+    amount = {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 2}
+    fields = [{"name": "customer", "type": "string"}, {"name": "amount", "type": amount}]
+    schema = {"type": "record", "name": "SaleMade", "namespace": market.sales, "fields": fields}
+    with SchemaRegistryClient({"url": market.cluster.registry}) as registry:
+        number = registry.register_schema(f"foreign-{key}", Schema(json.dumps(schema), "AVRO"))
+    body = io.BytesIO()
+    fastavro.schemaless_writer(body, schema, {"customer": customer, "amount": ten})
+    market.put(market.sales, key.encode(), b"\0" + number.to_bytes(4, "big") + body.getvalue())
+    market.awarded(customer, 10)
+    [(event, meta)] = market.awards(customer)
+    assert isinstance(event, loyalty.Awarded)
+    assert event.cause.startswith(f"{market.sales}:")
+    assert meta.causation == f"purchases:{event.cause}"
+
+
 @pytest.fixture
 def own_market(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
     """Two services for one test."""
@@ -159,32 +182,37 @@ def test_however_often_both_are_killed_each_sale_counts_once(own_market: Market)
     assert [worker.ready().stop() for worker in workers.values()] == [0, 0]
 
 
-def test_an_event_that_is_read_again_is_a_duplicate(own_market: Market) -> None:
+@pytest.fixture(scope="module")
+def idle_market(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
+    """Two services that have done their work and were stopped."""
+    with fresh_market(cluster, tmp_path_factory.mktemp("market")) as market:
+        workers = [market.start(module) for module in MODULES]
+        for number in range(20):
+            market.sell(shop.Sell(f"s{number}", "ada", ten))
+        market.awarded("ada", 200)
+        assert [worker.ready().stop() for worker in workers] == [0, 0]
+        yield market
+
+
+def test_an_event_that_is_read_again_is_a_duplicate(idle_market: Market) -> None:
     """A subscriber that lost its place reads everything again; the ids of its commands say that they are known."""
-    market, publisher = own_market, own_market.start(SHOP)
-    subscriber = market.start(LOYALTY)
-    for number in range(20):
-        market.sell(shop.Sell(f"s{number}", "ada", ten))
-    market.awarded("ada", 200)
-    assert subscriber.ready().stop() == 0
+    market = idle_market
     _forget(market, f"{market.loyalty.name}.purchases")
-    market.start(LOYALTY)
+    subscriber = market.start(LOYALTY)
     eventually(lambda: len(market.entries(market.commands)) == 40, "the commands a second time")
-    market.sell(shop.Sell("last", "ada", ten))
-    market.awarded("ada", 210)
-    assert publisher.is_ready()
+    last = loyalty.Award("ada", 1, "by hand")
+    market.put(market.commands, b"ada", market.codecs[market.loyalty.name].encode(last))
+    market.awarded("ada", 201)
+    assert subscriber.ready().stop() == 0
 
 
-def test_a_publisher_that_lost_its_place_publishes_nothing_twice(own_market: Market) -> None:
-    market, publisher = own_market, own_market.start(SHOP)
-    market.sell(shop.Sell("s", "ada", ten))
-    eventually(lambda: market.published("s"))
-    assert publisher.ready().stop() == 0
+def test_a_publisher_that_lost_its_place_publishes_nothing_twice(idle_market: Market) -> None:
+    market = idle_market
     _forget(market, f"{market.shop.name}.sales")
-    again = market.start(SHOP)
-    assert again.ended() == 1
-    assert f"group {market.shop.name}.sales has no offset" in again.errors[0]
-    assert len(market.published("s")) == 1
+    worker = market.start(SHOP, "sales")
+    assert worker.ended() == 1
+    assert f"group {market.shop.name}.sales has no offset" in worker.errors[0]
+    assert len(market.entries(market.sales)) == 20
 
 
 def _forget(market: Market, group: str) -> None:
@@ -194,12 +222,9 @@ def _forget(market: Market, group: str) -> None:
     admin.delete_consumer_groups([group])[group].result(PATIENCE)
 
 
-def test_a_subscriber_without_its_publishers_topic_says_whose_it_is(own_market: Market) -> None:
-    market = own_market
-    admin = AdminClient({"bootstrap.servers": market.cluster.bootstrap, "log_level": 0})
-    admin.delete_topics([market.sales])[market.sales].result(PATIENCE)
-    eventually(lambda: market.sales not in admin.list_topics(timeout=10).topics)
-    worker = market.start(LOYALTY)
+def test_a_subscriber_without_its_publishers_topic_says_whose_it_is(market: Market, tmp_path: Path) -> None:
+    ours = market.loyalty.name
+    worker = Worker(market, tmp_path, "lost", module=LOYALTY, SHOP="nowhere", LOYALTY=ours)
     assert worker.ended() == 1
-    assert f"purchases subscribes to {market.sales}, and there is no such topic" in worker.errors[0]
-    assert f"foldlog topics apply topologies.{market.shop.name}" in worker.errors[0]
+    assert "purchases subscribes to nowhere.sales, and there is no such topic" in worker.errors[0]
+    assert "foldlog topics apply topologies.nowhere" in worker.errors[0]
