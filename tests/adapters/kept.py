@@ -27,7 +27,7 @@ from foldlog.sinks.parquet_view import ParquetView, read_rows
 from foldlog.sinks.postgres_view import PostgresView
 from foldlog.sinks.redis_view import RedisView
 from foldlog.sinks.running import Sink
-from foldlog.sinks.source import Source
+from foldlog.sinks.source import Source, source_of
 from foldlog.sinks.target import Consistency, Target
 from tests.adapters.servers import POSTGRES, REDIS, Product
 from tests.cli.bank import Balance
@@ -134,6 +134,10 @@ class Bank(Context):
         """Writes rows of the view in one transaction; None deletes one."""
         self.write(self.view, *((key, None if row is None else self.codec.encode(row)) for key, row in rows))
 
+    def source(self) -> Source:
+        """The view as a sink reads it."""
+        return source_of(self.cluster.bootstrap, self.codec, self.topology, self.topology.views[0])
+
     def rows(self) -> Rows:
         """The view itself: the last row of each key in its topic."""
         entries = latest(read(self.cluster.bootstrap, self.view))
@@ -149,15 +153,9 @@ def fresh_bank(cluster: Cluster, home: Path) -> Iterator[Bank]:
         yield Bank(context.topology, context.module, cluster, context.registry)
 
 
-def source_of(bank: Bank) -> Source:
-    """The view of the context as a sink reads it."""
-    decode = bank.codec.decode
-    return Source(bank.cluster.bootstrap, lambda: bank.view, lambda value: (decode(value), None))
-
-
 def sink_of(kind: Kind, bank: Bank, place: Place, consistency: Consistency = QUICK) -> Sink:
     """A sink in this process."""
-    return Sink(source_of(bank), kind.target(place, bank.view), consistency)
+    return Sink(bank.source(), kind.target(place, bank.view), consistency)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from foldlog.core.errors import AwayError, ContractError, FencedError, SinkError
 from foldlog.sinks import running
 from foldlog.sinks.target import Applied, Consistency
 from tests.adapters.conftest import PlaceOf
-from tests.adapters.kept import KINDS, Bank, Kind, following, sink_of, source_of
+from tests.adapters.kept import KINDS, Bank, Kind, following, sink_of
 from tests.cli.bank import Balance, Owner
 from tests.engine.running import eventually
 
@@ -141,7 +141,7 @@ def test_garbage_in_the_topic_is_an_error_with_its_place_and_nothing_is_lost(
 def test_kafka_that_is_away_is_an_error_at_once_or_waited_for(kind: Kind, bank: Bank, place: PlaceOf) -> None:
     bank.change(("ada", ADA))
     at = place(kind)
-    sink, find = sink_of(kind, bank, at), source_of(bank)._find
+    sink, find = sink_of(kind, bank, at), bank.source()._find
     away = threading.Event()
 
     def lost() -> str:

@@ -1,33 +1,18 @@
-"""`foldlog sink`: a view kept in another system."""
+"""`foldlog sink`: a view or an event log kept in another system."""
 
-import signal
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
-import structlog
 import typer
 
-from foldlog.cli import loading, logs, output
 from foldlog.cli.arguments import TopologyOption, examples
 from foldlog.cli.run import LogFormat
-from foldlog.core.errors import ConfigError
-from foldlog.core.topology import Topology
-from foldlog.core.view import View
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from foldlog.sinks.running import Progress
-    from foldlog.sinks.target import Consistency, Target
-
-    OnProgress = Callable[[Progress], None]
-
-LOG_S = 10.0
+from foldlog.cli.sinking import How, aggregate, run, view
 
 ViewName = Annotated[str, typer.Argument(metavar="CONTEXT.VIEW", help="Which view, for example `orders.customers`.")]
+DatabaseUrl = Annotated[
+    str, typer.Option(envvar="FOLDLOG_POSTGRES", metavar="URL", help="The database: postgresql://user@host/name.")
+]
 Once = Annotated[bool, typer.Option("--once", help="End at the end that the topic has now.")]
 Rebuild = Annotated[bool, typer.Option("--rebuild", help="First remove what the sink has written, and fill it anew.")]
 SyncMs = Annotated[
@@ -40,7 +25,7 @@ def register(app: typer.Typer) -> None:
     """Adds the group."""
     group = typer.Typer(
         no_args_is_help=True,
-        help="Keep a view in another system, with exactly-once effect.",
+        help="Keep a view or an event log in another system, with exactly-once effect.",
         epilog=examples("foldlog sink postgres orders.customers --url postgresql://shop@db/shop"),
     )
     group.command(
@@ -62,14 +47,19 @@ def register(app: typer.Typer) -> None:
             "foldlog sink parquet orders.customers lake/customers --sync-ms 60000",
         )
     )(parquet)
+    group.command(
+        "postgres-events",
+        epilog=examples(
+            "foldlog sink postgres-events orders.order --url postgresql://shop@db/shop",
+            "foldlog sink postgres-events orders.order --url postgresql://shop@db/shop --cache redis://cache:6379/0",
+        ),
+    )(postgres_events)
     app.add_typer(group, name="sink")
 
 
 def postgres(
     target: ViewName,
-    url: Annotated[
-        str, typer.Option(envvar="FOLDLOG_POSTGRES", metavar="URL", help="The database: postgresql://user@host/name.")
-    ],
+    url: DatabaseUrl,
     schema: Annotated[str | None, typer.Option(metavar="NAME", help="The tables' schema; default the context.")] = None,
     index: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Index it; may be repeated.")] = None,
     *,
@@ -88,9 +78,9 @@ def postgres(
     from foldlog.sinks.postgres_view import PostgresView
     from foldlog.sinks.target import Consistency
 
-    context, view = _view(target, topology)
-    table_ = PostgresView(url, schema or context.name, view.name, view.row, index or ())
-    _run(context, view, table_, Consistency(sync_ms), once=once, rebuild=rebuild, form=log_format)
+    context, of = view(target, topology)
+    table = PostgresView(url, schema or context.name, of.name, of.row, index or ())
+    run(context, of, table, Consistency(sync_ms), How(once, rebuild, log_format))
 
 
 def redis(
@@ -117,10 +107,10 @@ def redis(
     from foldlog.sinks.redis_view import RedisView
     from foldlog.sinks.target import Consistency
 
-    context, view = _view(target, topology)
+    context, of = view(target, topology)
     prefix = prefix if prefix is not None else f"{target}:"
     keys = RedisView(url, f"{target} {prefix}", prefix, ttl)
-    _run(context, view, keys, Consistency(sync_ms), once=once, rebuild=rebuild, form=log_format)
+    run(context, of, keys, Consistency(sync_ms), How(once, rebuild, log_format))
 
 
 def parquet(
@@ -141,60 +131,42 @@ def parquet(
     from foldlog.sinks.parquet_view import ParquetView
     from foldlog.sinks.target import Consistency
 
-    context, view = _view(target, topology)
-    files = ParquetView(directory, target, view.row)
-    consistency = Consistency(sync_ms, batch_records=100_000)
-    _run(context, view, files, consistency, once=once, rebuild=rebuild, form=log_format)
+    context, of = view(target, topology)
+    files = ParquetView(directory, target, of.row)
+    run(context, of, files, Consistency(sync_ms, batch_records=100_000), How(once, rebuild, log_format))
 
 
-def _view(target: str, topology: str | None) -> tuple[Topology, View[Any, Any]]:
-    context, processor = loading.place(target, topology)
-    if not isinstance(processor, View):
-        raise ConfigError(f"{target} is a {loading.kind(processor)}, not a view")
-    return context, processor
-
-
-def _run(
-    context: Topology,
-    view: View[Any, Any],
-    target: "Target",
-    consistency: "Consistency",
+def postgres_events(
+    target: Annotated[
+        str, typer.Argument(metavar="CONTEXT.AGGREGATE", help="Whose events, for example `orders.order`.")
+    ],
+    url: DatabaseUrl,
+    schema: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The tables' schema; default `CONTEXT_events`.")
+    ] = None,
+    cache: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FOLDLOG_REDIS", metavar="URL", help="The Redis whose cached events go when new ones come."
+        ),
+    ] = None,
     *,
-    once: bool,
-    rebuild: bool,
-    form: LogFormat,
+    sync_ms: SyncMs = 100,
+    once: Once = False,
+    rebuild: Rebuild = False,
+    topology: TopologyOption = None,
+    log_format: LogFormatOption = "text",
 ) -> None:
-    from foldlog.kafka.generations import resolve
-    from foldlog.sinks.running import Sink
-    from foldlog.sinks.source import Source
+    """Mirror the events of an aggregate in tables of PostgreSQL, until it is stopped.
 
-    with loading.connect() as connection, _shown(context.name, view.name, target.name, form) as on_progress:
-        decode = connection.codec(context).decode
-        source = Source(
-            connection.bootstrap,
-            lambda: resolve(connection.bootstrap, context.name, view.name),
-            lambda value: (decode(value), None),
-        )
-        sink = Sink(source, target, consistency, on_progress)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: sink.stop.set())
-        if rebuild:
-            target.clear()
-        sink.run(once=once)
-    output.note(f"{sink.records:,} records of {source.topic} in {sink.transactions:,} transactions to {target.name}")
+    `events` is indexed by aggregate and version, by type and by time. `foldlog.sinks.event_store` reads it; nobody
+    appends to a log that mirrors a topic.
+    """
+    from foldlog.sinks.event_cache import EventCache
+    from foldlog.sinks.event_mirror import PostgresEvents
+    from foldlog.sinks.target import Consistency
 
-
-@contextmanager
-def _shown(context: str, view: str, target: str, form: LogFormat) -> Iterator["OnProgress"]:
-    """A bar on a terminal, a line every ten seconds elsewhere; the bar first, since it redirects what is logged."""
-    said = float("-inf")
-    with output.bar(f"{context}.{view} to {target}") as report, logs.on_stderr(context, "info", form):
-
-        def on_progress(progress: "Progress") -> None:
-            nonlocal said
-            report(progress.records, progress.records + progress.lag)
-            if time.monotonic() - said > LOG_S and not output.err().is_terminal:
-                said = time.monotonic()
-                structlog.get_logger().info(view, target=target, **progress._asdict())
-
-        yield on_progress
+    context, of = aggregate(target, topology)
+    cached = EventCache(cache, of) if cache else None
+    tables = PostgresEvents(url, schema or f"{context.name}_events", of, cached)
+    run(context, of, tables, Consistency(sync_ms), How(once, rebuild, log_format))

@@ -1,6 +1,6 @@
 """A sink's session with PostgreSQL: who owns the target, how far it is, and what an error means.
 
-The table `_foldlog_sinks` of the target's schema has a row a sink, which every transaction of it updates: a process
+A table of the target's schema, `_foldlog_sinks`, has a row a sink, which every transaction of it updates: a process
 that is not the row's owner any more can commit nothing.
 """
 
@@ -54,9 +54,9 @@ def _reason(error: psycopg.Error) -> str:
 class Session:
     """One sink's connection, which lives from `connect` to `close`."""
 
-    def __init__(self, url: str, schema: str, sink: str) -> None:
+    def __init__(self, url: str, schema: str, sink: str, state: str = STATE) -> None:
         self.place = f"{place_of(url)} {schema}"
-        self._url, self._sink = url, sink
+        self._url, self._sink, self._state = url, sink, state
         self._schema = schema
         self._owner = uuid.uuid4().hex
         self._connection: psycopg.Connection | None = None
@@ -77,18 +77,23 @@ class Session:
 
     def prepare(self, cursor: psycopg.Cursor) -> None:
         """Makes the schema and the table of sinks where they are missing; others who do the same wait."""
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"foldlog {self._schema}"])
+        self.lock(cursor)
         # Asked for first: making it "if not exists" needs a right even where it exists.
         cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [self._schema])
         if cursor.fetchone() is None:
             cursor.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(self._schema)))
-        if self.column_types(cursor, STATE) is None:
+        if self.column_types(cursor, self._state) is None:
             cursor.execute(
                 sql.SQL(
                     "CREATE TABLE {} (sink text PRIMARY KEY, owner text NOT NULL, topic text,"
                     " offsets jsonb NOT NULL DEFAULT '{{}}', applied_at timestamptz)"
-                ).format(self.table(STATE))
+                ).format(self.table(self._state))
             )
+
+    def lock(self, cursor: psycopg.Cursor, *, shared: bool = False) -> None:
+        """Keeps others who lock the schema waiting until the end of the transaction; who shares, only who does not."""
+        name = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+        cursor.execute(sql.SQL("SELECT {}(hashtextextended(%s, 0))").format(sql.Identifier(name)), [self._schema])
 
     def claim(self, cursor: psycopg.Cursor, *, anew: bool) -> Applied:
         """Takes the target from whoever had it; what it has is as if it were nothing where it was made `anew`."""
@@ -97,7 +102,7 @@ class Session:
             sql.SQL(
                 "INSERT INTO {} AS mine (sink, owner) VALUES (%s, %s) ON CONFLICT (sink) DO UPDATE"
                 " SET owner = excluded.owner{} RETURNING topic, offsets, applied_at"
-            ).format(self.table(STATE), reset),
+            ).format(self.table(self._state), reset),
             [self._sink, self._owner],
         )
         topic, offsets, at = cursor.fetchone() or (None, {}, None)
@@ -108,7 +113,7 @@ class Session:
         offsets = {str(partition): offset for partition, offset in applied.offsets.items()}
         cursor.execute(
             sql.SQL("UPDATE {} SET topic = %s, offsets = %s, applied_at = %s WHERE sink = %s AND owner = %s").format(
-                self.table(STATE)
+                self.table(self._state)
             ),
             [applied.topic, Jsonb(offsets), applied.at, self._sink, self._owner],
         )
@@ -120,8 +125,8 @@ class Session:
         with self.transaction() as cursor:
             for name in tables:
                 cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self.table(name)))
-            if self.column_types(cursor, STATE) is not None:
-                cursor.execute(sql.SQL("DELETE FROM {} WHERE sink = %s").format(self.table(STATE)), [self._sink])
+            if self.column_types(cursor, self._state) is not None:
+                cursor.execute(sql.SQL("DELETE FROM {} WHERE sink = %s").format(self.table(self._state)), [self._sink])
         self.close()
 
     def column_types(self, cursor: psycopg.Cursor, table: str) -> dict[str, str] | None:

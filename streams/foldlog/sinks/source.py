@@ -6,11 +6,17 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+from foldlog.contracts.codec import Codec
+from foldlog.core.decider import Decider
 from foldlog.core.errors import AwayError, ContractError, DecodeError, SinkError, TaintError
 from foldlog.core.meta import Meta
 from foldlog.core.record import Record
+from foldlog.core.topics import events
+from foldlog.core.topology import Topology
+from foldlog.core.view import View
 from foldlog.engine.restoring import topic_ids
 from foldlog.kafka.connection import admin, partition_count
+from foldlog.kafka.generations import resolve
 from foldlog.kafka.reading import available, ends, is_record, open_consumer
 from foldlog.sinks.target import Change
 
@@ -25,6 +31,19 @@ class Batch(NamedTuple):
     changes: list[Change]
     offsets: dict[int, int]
     records: int
+
+
+def source_of(
+    bootstrap: str, codec: Codec, topology: Topology, of: View[Any, Any] | Decider[Any, Any, Any]
+) -> "Source":
+    """The rows of a view, in the generation that its readers must read, or the event log of a decider."""
+    match of:
+        case View(name=name):
+            return Source(
+                bootstrap, lambda: resolve(bootstrap, topology.name, name), lambda value: (codec.decode(value), None)
+            )
+        case Decider(name=name):
+            return Source(bootstrap, lambda: events(topology.name, name), codec.decode_with)
 
 
 class Source:

@@ -121,7 +121,7 @@ def _type(shape: Shape, nullable: bool) -> tuple[str, bool, Convert | None]:
             sized = precision <= MOST_DIGITS
             return f"numeric({precision},{scale})" if sized else "numeric", nullable, None
         case _:
-            return "jsonb", nullable, _json(writer(shape))
+            return "jsonb", nullable, jsonb(writer(shape))
 
 
 def _text(value: str) -> str:
@@ -130,7 +130,9 @@ def _text(value: str) -> str:
     return value
 
 
-def _json(write: Convert) -> Convert:
+def jsonb(write: Convert) -> Convert:
+    """What makes of a value the text of PostgreSQL's jsonb; ValueError where that cannot say it."""
+
     def convert(value: Any) -> str:
         written = write(value)
         text = msgspec.json.encode(written).decode()
