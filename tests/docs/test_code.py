@@ -76,6 +76,16 @@ def test_the_demo_comes_to_what_the_readme_says() -> None:
     assert f"{len(outcome.orders):,} real purchases" in README.text
 
 
+def test_the_analysed_months_are_those_of_the_file() -> None:
+    """What the page shows of the first orders, which the walk-through gets by SQL, recomputed from the file alone."""
+    first = read(ROOT / "topologies/orders/data/CDNOW_master.txt.gz")[:300]
+    shown = re.findall(r"(?m)^(1997-0[123])-01 +(\d+) +([\d.]+)$", Page("docs/analyse-views.md").text)
+    assert len(shown) == 3
+    for month, orders_, spent in shown:
+        sold = [purchase.money for purchase in first if purchase.month == month]
+        assert (len(sold), f"{sum(sold):.2f}") == (int(orders_), spent)
+
+
 def test_the_causes_of_dead_letters_are_listed() -> None:
     page = Page("docs/produce-from-any-language.md").prose.partition("## Causes")[2].partition("\n## ")[0]
     assert dict(re.findall(r"(?m)^\| `([a-z-]+)` \| (.+) \|$", page)) == CAUSES

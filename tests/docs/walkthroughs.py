@@ -23,6 +23,7 @@ WRITTEN = (
     "docs/python-client.md",
     "docs/rebuild-a-view.md",
     "docs/repair.md",
+    "docs/analyse-views.md",
 )
 REPOSITORY = ("topologies", "schemas", "deploy", "docker-compose.yml", "CHANGELOG.md")
 
@@ -77,6 +78,7 @@ WALKS = (
     Walk(("docs/produce-from-any-language.md",)),
     Walk(("docs/python-client.md",)),
     Walk(("docs/between-services.md",)),
+    Walk(("docs/analyse-views.md",)),
     Walk(("docs/operate.md",)),
     Walk(("docs/observe.md",)),
 )
