@@ -17,7 +17,8 @@ COMMANDS = [
     "topics apply", "topics diff", "schemas write", "schemas check", "schemas push",
     "dead-letters list", "dead-letters show", "dead-letters retry", "dead-letters edit", "dead-letters drop",
     "parked list", "parked show", "parked retry", "parked drop", "services", "contracts", "asyncapi", "query serve",
-    "sink postgres", "sink redis", "sink parquet", "sink postgres-events", "edge http",
+    "sink postgres", "sink redis", "sink parquet", "sink postgres-events", "edge http", "edge rabbitmq-in",
+    "edge rabbitmq-out", "edge webhook",
 ]  # fmt: skip
 
 

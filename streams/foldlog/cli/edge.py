@@ -1,16 +1,30 @@
 """`foldlog edge`: where other systems meet a context."""
 
+import hashlib
 import socket
-from contextlib import closing
-from typing import Annotated
+from contextlib import AbstractContextManager, closing
+from enum import StrEnum
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foldlog.cli import loading, output
+from foldlog.cli import loading, logs, output
 from foldlog.cli.arguments import TopologyName, examples
+from foldlog.cli.run import LogFormat
 from foldlog.core.errors import ConfigError
 
+if TYPE_CHECKING:
+    from foldlog.edges.outgoing import Wishes
+
 _ADDRESS = "127.0.0.1:8480"
+
+
+class Start(StrEnum):
+    """Where a group starts that never was."""
+
+    BEGINNING = "beginning"
+    END = "end"
 
 
 def register(app: typer.Typer) -> None:
@@ -28,7 +42,138 @@ def register(app: typer.Typer) -> None:
             """-d '{"sku": "mug", "quantity": 5, "delivery": "d1"}'""",
         )
     )(http)
+    group.command(
+        "rabbitmq-in",
+        epilog=examples(
+            "foldlog edge rabbitmq-in topologies.orders --url amqp://shop:secret@mq/",
+            "FOLDLOG_RABBITMQ=amqp://mq/ foldlog edge rabbitmq-in topologies.orders --queue shop.commands",
+        ),
+    )(rabbitmq_in)
+    group.command(
+        "rabbitmq-out",
+        epilog=examples(
+            "foldlog edge rabbitmq-out topologies.orders --url amqp://shop:secret@mq/",
+            "foldlog edge rabbitmq-out topologies.orders --event OrderConfirmed --event OrderCancelled --batch 1",
+        ),
+    )(rabbitmq_out)
+    group.command(
+        epilog=examples(
+            "foldlog edge webhook topologies.orders https://shop.example/hook --event OrderConfirmed",
+            "FOLDLOG_WEBHOOK_SECRET=whsec_… foldlog edge webhook topologies.orders https://shop.example/hook",
+        )
+    )(webhook)
     app.add_typer(group, name="edge")
+
+
+RabbitUrl = Annotated[
+    str, typer.Option("--url", envvar="FOLDLOG_RABBITMQ", metavar="URL", help="RabbitMQ: amqp://user:password@host/.")
+]
+Events = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--event", metavar="NAME", help="Only this event; may be repeated. Default: what the context publishes, or all."
+    ),
+]
+Group = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The consumer group that remembers how far it has come.")
+]
+From = Annotated[Start, typer.Option("--from", help="Where a group starts that never was.")]
+Batch = Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="So many events at once; 1: one by one.")]
+LogFormatOption = Annotated[LogFormat, typer.Option(help="How log lines are written.")]
+
+
+def rabbitmq_in(
+    topology: TopologyName,
+    url: RabbitUrl,
+    queue: Annotated[str | None, typer.Option(metavar="NAME", help="The queue; default CONTEXT.commands.")] = None,
+    prefetch: Annotated[
+        int, typer.Option(min=1, max=64, metavar="N", help="So many commands on their way at once, at most 64.")
+    ] = 64,
+    log_format: LogFormatOption = "text",
+) -> None:
+    """Take commands from a queue of RabbitMQ: each is acknowledged once Kafka has it.
+
+    A message's id is its command's, so a repetition has no second effect. What cannot be a command goes to the queue
+    NAME.dead-letters, with the reason as a header. One edge takes from a queue; others wait until it has gone.
+    """
+    running = _running()
+    context = loading.topology(topology)
+    with _logs(context.name, log_format):
+        running.take(context, url, queue or f"{context.name}.commands", prefetch)
+
+
+def rabbitmq_out(
+    topology: TopologyName,
+    url: RabbitUrl,
+    exchange: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A topic exchange; default CONTEXT.events.")
+    ] = None,
+    event: Events = None,
+    *,
+    group: Group = None,
+    start: From = Start.BEGINNING,
+    batch: Batch = 100,
+    log_format: LogFormatOption = "text",
+) -> None:
+    """Tell an exchange of RabbitMQ of events, as CloudEvents: each is committed once RabbitMQ has confirmed it.
+
+    The routing key is the event's full name, the message's id the event's; after a crash an event may come twice.
+    """
+    running = _running()
+    from foldlog.edges.rabbitmq_out import Exchange
+
+    context = loading.topology(topology)
+    name = exchange or f"{context.name}.events"
+    wishes = _wishes(group or f"{context.name}.to-rabbitmq-{name}", event, start, batch)
+    with _logs(context.name, log_format):
+        running.tell(context, lambda: Exchange(url, name), wishes)
+
+
+def webhook(
+    topology: TopologyName,
+    url: Annotated[str, typer.Argument(metavar="URL", help="Who is told, by POST.")],
+    event: Events = None,
+    *,
+    secret: Annotated[
+        str | None, typer.Option(envvar="FOLDLOG_WEBHOOK_SECRET", metavar="TEXT", help="Sign with it (whsec_…).")
+    ] = None,
+    group: Group = None,
+    start: From = Start.BEGINNING,
+    batch: Batch = 100,
+    log_format: LogFormatOption = "text",
+) -> None:
+    """Tell a webhook of events, as CloudEvents: each aggregate's in order, each again until the answer is 2xx.
+
+    The Idempotency-Key is the event's id. Without a group of its own, each URL has one.
+    """
+    running = _running()
+    from foldlog.edges.webhook import Webhook
+
+    context = loading.topology(topology)
+    digest = hashlib.sha256(url.encode()).hexdigest()[:12]
+    wishes = _wishes(group or f"{context.name}.to-webhook-{digest}", event, start, batch)
+    with _logs(context.name, log_format):
+        running.tell(context, lambda: Webhook(url, secret), wishes)
+
+
+def _wishes(group: str, events: list[str] | None, start: Start, most: int) -> "Wishes":
+    from foldlog.edges.outgoing import Wishes
+
+    return Wishes(group, tuple(events or ()), start.value, most)
+
+
+def _logs(context: str, form: LogFormat) -> AbstractContextManager[None]:
+    from foldlog.settings import load
+
+    return logs.on_stderr(context, load().log_level, form)
+
+
+def _running() -> ModuleType:
+    try:
+        from foldlog.edges import running
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{error}: install foldlog[edges]") from error
+    return running
 
 
 def http(

@@ -11,6 +11,7 @@ from foldlog.client.client import REPLY_S, ROW_S, Client
 from foldlog.client.commands import Command
 from foldlog.client.sender import Pending
 from foldlog.client.subscription import AT_ONCE, END, TURN, Received, Start, Subscription
+from foldlog.contracts.codec import Codec
 from foldlog.core.errors import DeadlineError
 from foldlog.core.outcome import Reply
 from foldlog.core.record import Record
@@ -31,6 +32,11 @@ class AsyncClient:
     def __init__(self, topology: Topology, *, bootstrap: str | None = None, registry: str | None = None) -> None:
         self._client = Client(topology, bootstrap=bootstrap, registry=registry)
         self.topology = topology
+
+    @property
+    def codec(self) -> Codec:
+        """Encodes and decodes the context's records."""
+        return self._client.codec
 
     async def __aenter__(self) -> "AsyncClient":
         return self

@@ -41,7 +41,7 @@ class Client:
         self._open = ExitStack()
         self._connection = self._open.enter_context(connect(bootstrap, registry))
         self._bootstrap = self._connection.bootstrap
-        self._codec = self._connection.codec(topology)
+        self.codec = self._connection.codec(topology)
         self._lock = threading.RLock()
 
     def __enter__(self) -> "Client":
@@ -85,7 +85,7 @@ class Client:
 
     def reply(self, id: str, *, since: datetime | None = None) -> Reply | None:
         """The last reply to a command that was sent `since`, None where there is none; kept for a day."""
-        return find(self._bootstrap, replies(self.topology.name), self._codec.decode, id, since)
+        return find(self._bootstrap, replies(self.topology.name), self.codec.decode, id, since)
 
     def prepare(self) -> None:
         """Connects now, and raises now what sending would raise."""
@@ -104,12 +104,12 @@ class Client:
         if isinstance(start, str) and start not in (BEGINNING, END):
             raise ConfigError(f"start: `{start}` is neither `beginning` nor `end`; positions go into a list")
         if group is None:
-            return Subscription.alone(self._bootstrap, reads, self._codec, start, follow)
+            return Subscription.alone(self._bootstrap, reads, self.codec, start, follow)
         if not isinstance(start, str) or not follow:
             raise ConfigError("a group starts at the beginning or at the end, and has no end to stop at")
         if group in {f"{self.topology.name}.{processor.name}" for processor in self.topology.processors}:
             raise ConfigError(f"group: {group} is the group of a processor; take a name of your own")
-        return Subscription.member(self._bootstrap, reads, self._codec, group, start)
+        return Subscription.member(self._bootstrap, reads, self.codec, group, start)
 
     def row(
         self, view: View[Any, Row], key: str, *, after: Reply | str | None = None, timeout: float = ROW_S
@@ -133,7 +133,7 @@ class Client:
 
     @cached_property
     def _started_sender(self) -> Sender:
-        sender = Sender(self.topology, self._codec, self._bootstrap, self._connection.settings.compression)
+        sender = Sender(self.topology, self.codec, self._bootstrap, self._connection.settings.compression)
         self._open.callback(sender.close)
         return sender
 
@@ -144,7 +144,7 @@ class Client:
 
     @cached_property
     def _started_tables(self) -> Tables:
-        tables = Tables(self._bootstrap, self.topology, self._codec)
+        tables = Tables(self._bootstrap, self.topology, self.codec)
         self._open.callback(tables.close)
         return tables
 

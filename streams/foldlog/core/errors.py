@@ -7,6 +7,7 @@ FoldlogError
 ├── ClusterError         Kafka or the registry cannot be started, found or stopped
 ├── DeadlineError        what a client waited for did not come in time: a reply, a view's progress
 ├── QueryError           a question to views that is wrong, too large or too early; `status` is HTTP's for it
+├── UnreachableError     another system at an edge does not answer, or does not take what it is told
 ├── ContractError        a schema is missing, stale, incompatible or unknown
 │   ├── DecodeError      bytes that are not what their schema says; `cause` is one of outcome.CAUSES
 │   ├── EncodeError      a value that its schema cannot hold (never rounded, never cut)
@@ -55,6 +56,10 @@ class QueryError(FoldlogError):
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+
+
+class UnreachableError(FoldlogError):
+    """Another system at an edge does not answer, or does not take what it is told; try again later."""
 
 
 class ContractError(FoldlogError):

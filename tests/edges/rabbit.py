@@ -1,0 +1,74 @@
+"""The other side of RabbitMQ: who sends commands and who hears of events, through restarts of the server."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aio_pika
+from aio_pika.abc import AbstractChannel
+from aio_pika.exceptions import AMQPException
+
+AWAY = (AMQPException, OSError, RuntimeError, TimeoutError)
+
+
+@asynccontextmanager
+async def channel(url: str) -> AsyncIterator[AbstractChannel]:
+    """A channel, once the server answers."""
+    while True:
+        try:
+            connection = await aio_pika.connect(url, timeout=5)
+            break
+        except AWAY:
+            await asyncio.sleep(0.2)
+    async with connection:
+        yield await connection.channel()
+
+
+def command(kind: str, id: str, **data: Any) -> aio_pika.Message:
+    """A command as JSON, its type beside it."""
+    return aio_pika.Message(
+        json.dumps(data).encode(),
+        type=kind,
+        message_id=id,
+        content_type="application/json",
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+    )
+
+
+async def publish(url: str, queue: str, messages: Iterable[aio_pika.Message]) -> None:
+    """Publishes each until it is confirmed, in order."""
+    waiting = list(messages)
+    while waiting:
+        try:
+            async with channel(url) as open_channel:
+                await open_channel.declare_queue(queue, durable=True)
+                while waiting:
+                    await open_channel.default_exchange.publish(waiting[0], queue, timeout=5)
+                    waiting.pop(0)
+        except AWAY:
+            await asyncio.sleep(0.2)
+
+
+async def bound(url: str, exchange: str, queue: str, pattern: str) -> None:
+    """A durable queue that hears what matches a pattern."""
+    async with channel(url) as open_channel:
+        await open_channel.declare_exchange(exchange, aio_pika.ExchangeType.TOPIC, durable=True)
+        made = await open_channel.declare_queue(queue, durable=True)
+        await made.bind(exchange, pattern)
+
+
+async def taken(url: str, queue: str, count: int, seconds: float = 60) -> list[aio_pika.abc.AbstractIncomingMessage]:
+    """The messages of a queue, at least so many, and all that are there then."""
+    found: list[aio_pika.abc.AbstractIncomingMessage] = []
+    async with asyncio.timeout(seconds), channel(url) as open_channel:
+        source = await open_channel.declare_queue(queue, durable=True)
+        while True:
+            message = await source.get(no_ack=True, fail=False)
+            if message is not None:
+                found.append(message)
+            elif len(found) >= count:
+                return found
+            else:
+                await asyncio.sleep(0.05)
