@@ -19,6 +19,7 @@ from foldlog.contracts.registry import Registry
 from foldlog.contracts.subjects import push
 from foldlog.core import Meta, Record, Tumbling, topics
 from foldlog.core.errors import ConfigError
+from foldlog.core.repair import ParkedKey
 from foldlog.kafka.admin import apply
 from foldlog.query.verifying import Difference, Report, verify
 from foldlog.settings import Settings
@@ -222,6 +223,20 @@ def test_an_event_that_cannot_be_folded_is_told(own: Bank) -> None:
     log.commit("balances")
     row, reason = Balance(ten, 1, 1), f"{bad}: ValueError: an amount that cannot be folded"
     assert checked(own, "balances").differences == [Difference("ada", row, row, place, first, 1, reason)]
+
+
+def test_a_parked_key_is_told(own: Bank) -> None:
+    log = Log(own)
+    log.event(Posted("ada", "x", ten))
+    second = log.event(Posted("ada", "x", ten))
+    place = log.row("balances", "ada", Balance(ten, 1, 1))
+    head = ParkedKey("ada", "fold-failed", "a fault that has been mended", EPOCH, 1, 2)
+    own.put(b"ada@0", own.codec.encode(head), topic=topics.parked(own.name, "balances"), partition=own.home(b"ada"))
+    log.commit("balances")
+    reason = "parked: a fault that has been mended"
+    assert checked(own, "balances").differences == [
+        Difference("ada", Balance(ten, 1, 1), Balance(2 * ten, 2, 2), place, second, 2, reason)
+    ]
 
 
 def test_events_on_their_way_to_another_partition_are_not_missed(own: Bank) -> None:

@@ -13,14 +13,17 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from foldlog.client.connection import Connection
+from foldlog.contracts.codec import Codec
 from foldlog.core import topics
 from foldlog.core.errors import ClusterError, ConfigError, TaintError
+from foldlog.core.repair import ParkedKey
 from foldlog.core.topology import Topology
 from foldlog.core.view import View
 from foldlog.engine import clients
 from foldlog.engine.batch import Place, Received
 from foldlog.engine.restoring import LogReader
 from foldlog.kafka.connection import METADATA_S, partition_counts
+from foldlog.kafka.reading import latest, read
 
 _STABLE_S = 60.0  # longer than any transaction stays open
 _TRIES = 5
@@ -47,11 +50,12 @@ class Position:
         self.table = topics.table(topology.name, view.generation)
         self.partitions = topology.partitions
         self._rekeyed = topics.rekeyed(topology.name, view.generation)
+        self._parked = topics.parked(topology.name, view.generation)
         self._logs = tuple(topics.events(topology.name, source.name) for source in view.sources)
         self._group = f"{topology.name}.{view.generation}"
         self._bootstrap = connection.bootstrap
         self._reader = LogReader(connection.bootstrap, connection.settings)
-        _check(partition_counts(self._bootstrap), (self.table, self._rekeyed, *self._logs), topology)
+        _check(partition_counts(self._bootstrap), (self.table, self._rekeyed, self._parked, *self._logs), topology)
         self.starts = {place: low for place, (low, _) in self._bounds(*self._logs).items()}
 
     def cut(self) -> Cut:
@@ -113,6 +117,12 @@ class Position:
             done += len(messages)
             progress(done, total)
             yield messages
+
+    def parked(self, codec: Codec) -> dict[bytes, str]:
+        """The keys of the view that wait for a repair, and why; their rows are old until then."""
+        entries = latest(read(self._bootstrap, self._parked))
+        heads = [codec.decode(entry.value or b"") for key, entry in entries.items() if key.endswith("@0")]
+        return {head.key.encode(): f"parked: {head.reason}" for head in heads if isinstance(head, ParkedKey)}
 
     def _moved(self, now: Offsets) -> Iterator[Received]:
         marks = self._bounds(self._rekeyed)

@@ -20,6 +20,7 @@ from foldlog.query.tables import Bar
 
 _ROUNDS = 60
 _PAUSE = 0.1  # s between rounds
+_BUSY = "busy, and like no moment between two looks"
 
 Row = tuple[bytes, int]  # key, partition
 
@@ -36,7 +37,7 @@ class Difference:
     """A row that is not the fold of its events; None where the row is missing on that side.
 
     `place` is the topic:partition:offset of the live row, `last` that of its last event, whose version is `version`.
-    `reason` says why a row could not be read or folded, or that no cut of a busy key was like it.
+    `reason` says why a row could not be read or folded, that its key is parked, or that it is busy and like no cut.
     """
 
     key: str
@@ -86,6 +87,7 @@ class _Check:
         self._read: dict[Place, int] = {}  # of the view's topic
         self._next: Offsets = position.starts  # of the logs
         self._waiting: list[Step] = []  # read, but not below the last cut
+        self._parked: dict[bytes, str] = {}
 
     def load(self, bar: Bar) -> None:
         """Brings both tables near the end: what remains for a round is short, and so is the time between its looks."""
@@ -102,12 +104,15 @@ class _Check:
     def compared(self) -> Report:
         """Round after round, until each row was compared."""
         report, left = Report(), None
+        self._parked = self._position.parked(self._codec)
         while left is None or (left and report.rounds < _ROUNDS):
             if report.rounds:
                 time.sleep(_PAUSE)
             report.rounds += 1
             left = self._round(left, report)
-        report.differences += [self._difference(row, "busy, and like no moment between two looks") for row in left]
+        if left:
+            self._parked = self._position.parked(self._codec)
+        report.differences += [self._difference(row, self._parked.get(row[0], _BUSY)) for row in left]
         report.differences.sort(key=lambda difference: difference.key)
         report.events = self._refold.events
         return report
@@ -177,9 +182,9 @@ class _Check:
             else:
                 if any(self._same(found, each) for each in self._candidates(key, steps, at_home)):
                     return False
-                if steps:
+                if steps and key not in self._parked:
                     return True
-                reason = ""
+                reason = self._parked.get(key, "")
         report.differences.append(self._difference(row, reason))
         return False
 
