@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,6 +96,14 @@ class Terminal:
 
     def start_worker(self, line: str) -> None:
         """Runs a `foldlog run` in a terminal of its own until every worker so far is ready."""
+        cwd, wanted = self.cwd, len(self.workers) + 1
+        self._start(line, lambda _: len(list(cwd.glob(".foldlog/workers/*/ready"))) == wanted)
+
+    def start_service(self, line: str) -> None:
+        """Runs a `foldlog query serve` in a terminal of its own until it can answer."""
+        self._start(line, lambda log: "the replica is loaded" in log.read_text())
+
+    def _start(self, line: str, is_ready: Callable[[Path], bool]) -> None:
         cwd = self.cwd
         log = cwd / f"worker-{len(self.workers)}.log"
         with log.open("wb") as output:
@@ -104,7 +113,7 @@ class Terminal:
                 )
             )
         deadline = time.monotonic() + READY_S
-        while len(list(cwd.glob(".foldlog/workers/*/ready"))) < len(self.workers):
+        while not is_ready(log):
             assert self.workers[-1].poll() is None, f"{line} ended:\n{log.read_text()}"
             assert time.monotonic() < deadline, f"{line} is not ready:\n{log.read_text()}"
             time.sleep(0.1)

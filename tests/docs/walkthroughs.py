@@ -39,9 +39,12 @@ INSTEAD = {
     "make setup": "true",  # the environment that runs this
 }
 # Asked by Python instead, which is everywhere.
-_GET = 'import sys, urllib.request as r; print(r.urlopen(sys.argv[1]).read().decode(), end="")'
+_GET = """import sys, urllib.request as r
+url, *body = sys.argv[1:]
+data, headers = (body[0].encode(), {"Content-Type": "application/json"}) if body else (None, {})
+print(r.urlopen(r.Request(url, data, headers)).read().decode(), end="")"""
 CURL = f"{shlex.quote(sys.executable)} -c {shlex.quote(_GET)}"
-FIXED_PORT = "127.0.0.1:9180"  # as the pages name it; another one while they are followed
+FIXED_PORT = re.compile(r"127\.0\.0\.1:(9180|8470)")  # as the pages name it; another one while they are followed
 # Ends with 1 by what it says, not by a fault.
 EXIT_CODES = {"foldlog topics diff topologies.orders": 1}  # nothing is applied yet
 ASSIGNMENT = re.compile(r"[A-Z_]+=")
@@ -79,6 +82,7 @@ WALKS = (
     Walk(("docs/python-client.md",)),
     Walk(("docs/between-services.md",)),
     Walk(("docs/analyse-views.md",)),
+    Walk(("docs/query-views.md",)),
     Walk(("docs/operate.md",)),
     Walk(("docs/observe.md",)),
 )
@@ -109,7 +113,7 @@ def _block(block: Block, terminal: Terminal) -> Iterator[str]:
 
 
 def _command(command: Command, code_is_asked: bool, terminal: Terminal) -> Iterator[str]:
-    line = command.line.replace(FIXED_PORT, f"127.0.0.1:{terminal.port}")
+    line = FIXED_PORT.sub(f"127.0.0.1:{terminal.port}", command.line)
     words = shlex.split(line, comments=True)
     program = next(number for number, word in enumerate(words) if not ASSIGNMENT.match(word))
     words = words[program:]
@@ -119,9 +123,12 @@ def _command(command: Command, code_is_asked: bool, terminal: Terminal) -> Itera
         yield from missing_targets(words[1:])
         yield from _run(Command(INSTEAD[" ".join(words)]), 0, terminal)
     elif words[0] == "curl":
-        yield from _run(Command(f"{CURL} {words[-1]}", command.shown), 0, terminal)
+        body = [words[words.index("--json") + 1]] if "--json" in words else []
+        yield from _run(Command(f"{CURL} {shlex.join([words[-1], *body])}", command.shown), 0, terminal)
     elif words[:2] == ["foldlog", "run"]:
         terminal.start_worker(line)
+    elif words[:3] == ["foldlog", "query", "serve"]:
+        terminal.start_service(line)
     else:
         if words[:2] == ["foldlog", "down"]:
             yield from (f"a worker ended with {code}" for code in terminal.stop_workers() if code)

@@ -86,11 +86,11 @@ def serve(
 def _chosen(context: Topology, names: list[str] | None) -> tuple[View[Any, Any], ...]:
     if not context.views:
         raise ConfigError(f"{context.name} has no views")
-    found = [context.processor(name) for name in names or [view.name for view in context.views]]
+    found = [context.processor(name) for name in dict.fromkeys(names or [view.name for view in context.views])]
     for processor in found:
         if not isinstance(processor, View):
             raise ConfigError(f"{processor.name} is a {loading.kind(processor)}, not a view")
-    return tuple(processor for processor in dict.fromkeys(found) if isinstance(processor, View))
+    return tuple(processor for processor in found if isinstance(processor, View))
 
 
 def _say(service: "Service", url: str) -> None:

@@ -35,19 +35,22 @@ def _no_progress(_done: int, _total: int) -> None:
 
 def open_consumer(bootstrap: str) -> Consumer:
     """A consumer of committed records that joins no group: its partitions are assigned."""
-    return Consumer(
-        {
-            **client_config(bootstrap),
-            "group.id": "foldlog-reader",  # librdkafka wants one; nothing is ever committed under it
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "earliest",
-            # The default of 1000 ms leaves the fetcher idle between two full queues.
-            "fetch.queue.backoff.ms": 5,
-            "queued.max.messages.kbytes": 131_072,
-        }
-    )
+    return Consumer(committed_reader(bootstrap))
+
+
+def committed_reader(bootstrap: str) -> dict[str, str | int | float | bool]:
+    """The configuration of such a consumer."""
+    return {
+        **client_config(bootstrap),
+        "group.id": "foldlog-reader",  # librdkafka wants one; nothing is ever committed under it
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "auto.offset.reset": "earliest",
+        # The default of 1000 ms leaves the fetcher idle between two full queues.
+        "fetch.queue.backoff.ms": 5,
+        "queued.max.messages.kbytes": 131_072,
+    }
 
 
 _LEADERLESS = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})

@@ -89,7 +89,29 @@ def application(service: Service) -> FastAPI:
     app.add_api_route("/sql", api.sql, methods=["POST"], summary="A SELECT over all views")
     app.add_api_route("/healthz", api.healthz, summary="Whether the service lives")
     app.add_api_route("/readyz", api.readyz, summary="Whether the service can answer")
+    _describe(app.openapi(), sorted(service.views))
     return app
+
+
+def _describe(document: dict[str, Any], views: list[str]) -> None:
+    """Adds to the OpenAPI document what only a running service knows, and the filters, whose names are columns'."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for parameter in operation.get("parameters", ()):
+                if parameter["name"] == "view":
+                    parameter["schema"]["enum"] = views
+    filters = {"type": "object", "additionalProperties": {"type": "string"}}
+    document["paths"]["/views/{view}"]["get"]["parameters"].append(
+        {
+            "name": "filters",
+            "in": "query",
+            "style": "form",
+            "explode": True,
+            "schema": filters,
+            "description": "Filters: a column's name, and OPERATOR:VALUE.",
+            "example": {},
+        }
+    )
 
 
 class _Api:

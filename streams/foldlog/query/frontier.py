@@ -8,6 +8,7 @@ However many readers wait, one thread asks for all of them: a few requests to th
 """
 
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from foldlog.core.topology import Topology
 from foldlog.core.view import View
 from foldlog.kafka.connection import admin
 from foldlog.kafka.marks import Place, end_offsets, group_offsets
-from foldlog.kafka.reading import available, is_record, open_consumer
+from foldlog.kafka.reading import available, committed_reader, is_record
 
 log = structlog.get_logger()
 
@@ -31,7 +32,8 @@ Ends = Mapping[Place, int]
 
 _LOOK_EVERY = 0.005  # s between two turns while somebody waits
 _AGAIN = 0.5  # s after a failure
-_LOOK = 0.25  # s to look at what was moved and is not handled yet
+_LOOK = 2.0  # s to look at what was moved and is not handled yet; an answer takes some ms
+_FETCH_MS = 5  # that the broker waits for a record before it says that there is none
 
 
 @dataclass
@@ -139,22 +141,23 @@ class Frontier:
         return not each.moved
 
     def _without_records(self, spans: Mapping[Place, tuple[int, int]]) -> set[Place]:
-        """The partitions that have no committed record in a span, and never will have one."""
+        """The partitions that have no committed record in a span, and never will have one.
+
+        The first thing that a reader hears of a partition tells: a record, or that the partition is stable up to there.
+        """
         if not spans:
             return set()
         if self._consumer is None:
-            self._consumer = open_consumer(self._bootstrap)
+            self._consumer = Consumer({**committed_reader(self._bootstrap), "fetch.wait.max.ms": _FETCH_MS})
         self._consumer.assign([TopicPartition(*place, max(0, start)) for place, (start, _) in spans.items()])
-        empty, open_, waited = set[Place](), set(spans), 0.0
-        while open_ and waited < _LOOK:
+        heard: dict[Place, int] = {}
+        until = time.monotonic() + _LOOK
+        while heard.keys() != spans.keys() and time.monotonic() < until:
             for message in available(self._consumer, _LOOK_EVERY):
-                place = (str(message.topic()), message.partition() or 0)
-                if place in open_ and (message.offset() or 0) >= spans[place][1]:
-                    empty.add(place)
-                if is_record(message) or place in empty:
-                    open_.discard(place)
-            waited += _LOOK_EVERY
-        return empty
+                is_record(message)
+                heard.setdefault((str(message.topic()), message.partition() or 0), message.offset() or 0)
+        self._consumer.unassign()
+        return {place for place, offset in heard.items() if place in spans and offset >= spans[place][1]}
 
     def _answer(self, progress: _Progress, done: list[_Waiting], found: Ends) -> None:
         with self._lock:
