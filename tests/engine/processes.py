@@ -53,6 +53,7 @@ class Worker:
         **env: str,
     ) -> None:
         self.directory = home / "workers" / instance
+        (self.directory / "ready").unlink(missing_ok=True)  # one that was killed has left its own
         self._output = home / f"{instance}.out"
         home.mkdir(parents=True, exist_ok=True)
         settings = {
