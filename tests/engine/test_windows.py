@@ -28,8 +28,9 @@ def shop(cluster: Cluster) -> Iterator[Bank]:
 
 
 def started(shop: Bank, home: Path) -> Worker:
-    """A worker of the context, ready."""
-    return Worker(shop, home, "w", module="tests.engine.till", TILL=shop.name, FOLDLOG_HTTP="127.0.0.1:0").ready()
+    """A worker of the views by time, ready."""
+    names, context = ("w", "till", "hourly", "lately", "visits"), "tests.engine.till"
+    return Worker(shop, home, *names, module=context, TILL=shop.name, FOLDLOG_HTTP="127.0.0.1:0").ready()
 
 
 def recomputed(shop: Bank, view: View[Rung, Any]) -> dict[str, Record]:

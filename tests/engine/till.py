@@ -7,7 +7,7 @@ counts every unit twice.
 import os
 from datetime import datetime, timedelta
 
-from foldlog.core import Decider, Hopping, Record, Sessions, Topology, Tumbling, View, Windowed, replace
+from foldlog.core import Decider, Hopping, Lookup, Record, Sessions, Topology, Tumbling, View, Windowed, replace
 
 MINUTE = timedelta(minutes=1)
 
@@ -100,6 +100,35 @@ visits = View(
     window=Sessions(10 * MINUTE, one_visit, at=rung_at),
 )
 
+
+class Purchases(Record):
+    sales: int = 0
+
+
+class Regulars(Record):
+    sales: int = 0
+    by_regulars: int = 0
+
+
+def count(row: Purchases, rung: Rung) -> Purchases:
+    return Purchases(row.sales + 1)
+
+
+def count_regulars(row: Regulars, rung: Rung, customer: Purchases | None) -> Regulars:
+    regular = customer is not None and customer.sales >= 3
+    return Regulars(row.sales + 1, row.by_regulars + regular)
+
+
+purchases = View("purchases", till, Purchases(), key=lambda rung: rung.customer, evolve=count)
+regulars = View(
+    "regulars",
+    till,
+    Regulars(),
+    key=lambda rung: rung.sku,
+    evolve=count_regulars,
+    lookup=Lookup(purchases, key=lambda rung: rung.customer),
+)
+
 VERSION = int(os.environ.get("TAKINGS", "1"))
 
 
@@ -117,5 +146,8 @@ def take(row: Takings, rung: Rung) -> Takings:
 takings = View("takings", till, Takings(), key=lambda rung: rung.sku, evolve=take, version=VERSION)
 
 tills = Topology(
-    os.environ.get("TILL", "till"), deciders=(till,), views=(hourly, lately, visits, takings), partitions=3
+    os.environ.get("TILL", "till"),
+    deciders=(till,),
+    views=(hourly, lately, visits, purchases, regulars, takings),
+    partitions=3,
 )

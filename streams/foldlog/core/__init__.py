@@ -15,7 +15,7 @@ from foldlog.core.stepwise import stepwise
 from foldlog.core.subscription import Subscription
 from foldlog.core.timers import Cancel, Schedule
 from foldlog.core.topology import Topology
-from foldlog.core.view import View
+from foldlog.core.view import Lookup, View
 from foldlog.core.window import Hopping, Sessions, Tumbling, Windowed
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Decider",
     "Distinct",
     "Hopping",
+    "Lookup",
     "Message",
     "Meta",
     "Migration",

@@ -32,8 +32,12 @@ def fold(
     of: Decider[Any, Any, Any] | View[Any, Any] | Saga[Any, Any, Any], events: Iterable[tuple[Record, Meta]]
 ) -> Any:
     """The state or row after these events of one key; None where a view deleted the row."""
-    evolve = with_meta(of.evolve)
-    state: Any = of.initial
+    return folded(of.initial, with_meta(of.evolve), events)
+
+
+def folded(initial: Any, evolve: Three, events: Iterable[tuple[Record, Meta]]) -> Any:
+    """What `evolve` makes of these events; what it deletes begins anew."""
+    state = initial
     for event, meta in events:
-        state = evolve(of.initial if state is None else state, event, meta)
+        state = evolve(initial if state is None else state, event, meta)
     return state

@@ -44,6 +44,11 @@ def returns(handler: Handler, kind: type) -> bool:
     return any(kind in (inner, *get_args(inner)) for inner in get_args(hint))
 
 
+def may_be_none(handler: Handler, position: int) -> bool:
+    """True where a parameter's annotation is a union with None."""
+    return type(None) in get_args(_hints(handler).get(_parameter(handler, position)))
+
+
 def may_return_none(handler: Handler) -> bool:
     """True where the return annotation is None, or a union with it."""
     hint = _hints(handler).get("return")

@@ -1,14 +1,14 @@
 """Specifications: given what has happened, when this comes, then that follows. No broker, no thread, no clock."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from foldlog.core.decider import Decider
+from foldlog.core.enriching import evolution
 from foldlog.core.errors import Rejected
-from foldlog.core.folding import fold as fold_with_meta
-from foldlog.core.folding import with_meta
+from foldlog.core.folding import folded, with_meta
 from foldlog.core.meta import Meta
 from foldlog.core.record import Record, replace
 from foldlog.core.saga import Saga
@@ -19,6 +19,8 @@ from foldlog.core.windowing import Arrival, Windowing, expired
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 Subject = Decider[Any, Any, Any] | Saga[Any, Any, Any] | View[Any, Any]
+Beside = Mapping[str, Record]
+NOTHING: Beside = {}
 
 
 def meta_of(version: int, aggregate: str = "test") -> Meta:
@@ -26,18 +28,20 @@ def meta_of(version: int, aggregate: str = "test") -> Meta:
     return Meta(f"{aggregate}@{version}", aggregate, version, EPOCH, f"test:{version}", "test")
 
 
-def fold(subject: Subject, *events: Record) -> Any:
-    """The state or row after these events."""
-    return fold_with_meta(subject, ((event, meta_of(n)) for n, event in enumerate(events, 1)))
+def fold(subject: Subject, *events: Record, beside: Beside = NOTHING) -> Any:
+    """The state or row after these events; `beside` are the rows of the view that it looks into."""
+    evolve = evolution(subject, beside.get) if isinstance(subject, View) else with_meta(subject.evolve)
+    return folded(subject.initial, evolve, ((event, meta_of(n)) for n, event in enumerate(events, 1)))
 
 
-def rows(view: View[Any, Any], *events: Record | tuple[datetime, Record]) -> dict[str, Any]:
+def rows(view: View[Any, Any], *events: Record | tuple[datetime, Record], beside: Beside = NOTHING) -> dict[str, Any]:
     """The rows of a view after these events, by key; an event may come with the time at which it was recorded.
 
     Of a windowed view they are what a partition holds to which all these keys belong.
     """
     table = _Table()
-    window = Windowing(view) if view.window is not None else None
+    window = Windowing(view, beside.get) if view.window is not None else None
+    evolve = evolution(view, beside.get)
     for number, told in enumerate(events, 1):
         recorded, event = told if isinstance(told, tuple) else (EPOCH, told)
         key = view.key(event) if type(event) in view.events else None
@@ -47,7 +51,7 @@ def rows(view: View[Any, Any], *events: Record | tuple[datetime, Record]) -> dic
         if window is not None:
             table.take(window.change(Arrival(key, event, meta), table).rows)
         else:
-            table.take({key: with_meta(view.evolve)(table.rows.get(key, view.initial), event, meta)})
+            table.take({key: evolve(table.rows.get(key, view.initial), event, meta)})
     if view.window is not None:
         table.take(dict.fromkeys(expired(table.rows, view.window.keep)))
     return table.rows

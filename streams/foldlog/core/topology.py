@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from foldlog.core.decider import Decider
+from foldlog.core.enriching import check_lookup
 from foldlog.core.errors import TopologyError
 from foldlog.core.publication import Publication
 from foldlog.core.reactor import Reactor
@@ -63,6 +64,7 @@ class Topology:
         _check_publishers(self)
         for view in self.views:
             check_windows(view)
+            check_lookup(view, self.views)
 
     @property
     def processors(self) -> tuple[Processor, ...]:

@@ -29,16 +29,23 @@ class View(Generic[E, Row]):
     `evolve` returns the new row, or None to delete it; it may take `Meta` as a third parameter.
     A view over several sources must not depend on the order in which their events arrive. A view that is declared
     otherwise than before needs the next `version`: then its rows are folded anew, beside those that readers have.
-    With a `window` there is a row for each key and window; its key is `<key>@<start of the window>`.
+    With a `window` there is a row for each key and window; its key is `<key>@<start of the window>`. With a `lookup`
+    the third parameter of `evolve` is a row of another view, or None, and Meta the fourth.
     """
 
     name: str
     source: Source
     initial: Row
     key: Callable[[E], str | None]
-    evolve: Callable[[Row, E], Row | None] | Callable[[Row, E, Meta], Row | None]
+    evolve: (
+        Callable[[Row, E], Row | None]
+        | Callable[[Row, E, Meta], Row | None]
+        | Callable[[Row, E, Any], Row | None]
+        | Callable[[Row, E, Any, Meta], Row | None]
+    )
     version: int = 1
     window: Window | None = None
+    lookup: "Lookup | None" = None
 
     @property
     def generation(self) -> str:
@@ -59,3 +66,15 @@ class View(Generic[E, Row]):
     def row(self) -> type[Record]:
         """The type of a row."""
         return type(self.initial)
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """A row of another view beside each event: that of `key`, as it is when the event is handled.
+
+    The other view is copied to every worker and follows a moment behind. Folded again, an event finds the rows of that
+    day, not those that it found at first.
+    """
+
+    view: View[Any, Any]
+    key: Callable[[Any], str | None]

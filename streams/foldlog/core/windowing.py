@@ -6,8 +6,8 @@ from functools import reduce
 from typing import Any, NamedTuple, Protocol
 
 from foldlog.core import signatures
+from foldlog.core.enriching import Look, evolution, nothing
 from foldlog.core.errors import TopologyError
-from foldlog.core.folding import with_meta
 from foldlog.core.meta import Meta
 from foldlog.core.record import replace
 from foldlog.core.view import View
@@ -49,11 +49,11 @@ class Change(NamedTuple):
 class Windowing:
     """Folds events into the rows of their windows, all or none."""
 
-    def __init__(self, view: View[Any, Any]) -> None:
+    def __init__(self, view: View[Any, Any], look: Look = nothing) -> None:
         assert view.window is not None
         self._window = view.window
         self._initial = view.initial
-        self._evolve = with_meta(view.evolve)
+        self._evolve = evolution(view, look)
 
     def change(self, arrival: Arrival, table: Table, gone: datetime | None = None) -> Change:
         """What becomes of the rows; windows that end at `gone` or before are over, as if their rows were deleted."""

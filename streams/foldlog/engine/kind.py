@@ -81,6 +81,9 @@ class Kind(ABC):
         """When the kind wants to work though no record comes, in Unix seconds."""
         return inf
 
+    def close(self) -> None:  # noqa: B027 — most kinds hold nothing open
+        """Ends what it holds open."""
+
     def finish(self, work: Work) -> None:  # noqa: B027 — most kinds have nothing to end
         """Ends the handling of a batch, before its transaction begins."""
 

@@ -1,6 +1,9 @@
 """From what a context declares to how the engine runs it."""
 
+from typing import Any
+
 from foldlog.contracts.codec import Codec
+from foldlog.core import topics
 from foldlog.core.decider import Decider
 from foldlog.core.publication import Publication
 from foldlog.core.reactor import Reactor
@@ -8,6 +11,8 @@ from foldlog.core.saga import Saga
 from foldlog.core.subscription import Subscription
 from foldlog.core.topology import Processor, Topology
 from foldlog.core.view import View
+from foldlog.engine import clients
+from foldlog.engine.beside import Beside
 from foldlog.engine.coordinating import Coordinating
 from foldlog.engine.deciding import Deciding
 from foldlog.engine.kind import Kind
@@ -20,13 +25,15 @@ from foldlog.engine.windows import WindowedViewing
 from foldlog.settings import Settings
 
 
-def kind_of(topology: Topology, declared: Processor, codec: Codec, settings: Settings) -> Kind:
-    """The kind that runs a declared processor."""
+def kind_of(topology: Topology, declared: Processor, codec: Codec, settings: Settings, bootstrap: str) -> Kind:
+    """The kind that runs a declared processor; `bootstrap` is Kafka's address."""
     match declared:
         case Decider():
             return Deciding(topology, declared, codec)
-        case View(window=window):
-            return (WindowedViewing if window else Viewing)(topology, declared, codec)
+        case View(window=window, lookup=lookup):
+            config = clients.reader(bootstrap, "read_committed", settings)
+            beside = None if lookup is None else _beside(topology, lookup.view, codec, config)
+            return (WindowedViewing if window else Viewing)(topology, declared, codec, beside)
         case Saga():
             return Coordinating(topology, declared, codec)
         case Reactor():
@@ -35,3 +42,7 @@ def kind_of(topology: Topology, declared: Processor, codec: Codec, settings: Set
             return Publishing(topology, declared, codec)
         case Subscription():
             return Subscribing(topology, declared, codec)
+
+
+def _beside(topology: Topology, other: View[Any, Any], codec: Codec, config: clients.Config) -> Beside:
+    return Beside(config, topics.table(topology.name, other.generation), topology.partitions, codec.decode)

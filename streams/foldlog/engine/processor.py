@@ -87,6 +87,7 @@ class Processor:
         self._tx.discard()
         for table in self._tables:
             table.close()
+        self._kind.close()
         self.counters.state = "stopped"
 
     def _batch(self, batch: Batch) -> None:

@@ -4,13 +4,14 @@ from typing import Any
 
 from foldlog.contracts.codec import Codec
 from foldlog.core import topics
-from foldlog.core.folding import with_meta
+from foldlog.core.enriching import Look, evolution, nothing
 from foldlog.core.meta import Meta
 from foldlog.core.record import Record, replace
 from foldlog.core.signatures import wants_meta
 from foldlog.core.topology import Topology
 from foldlog.core.view import View
 from foldlog.engine.batch import Received
+from foldlog.engine.beside import Beside
 from foldlog.engine.kind import Table
 from foldlog.engine.repairing import repaired
 from foldlog.engine.routing import moved
@@ -24,7 +25,7 @@ class Viewing(Table[Record]):
 
     kind = "view"
 
-    def __init__(self, topology: Topology, view: View[Any, Any], codec: Codec) -> None:
+    def __init__(self, topology: Topology, view: View[Any, Any], codec: Codec, beside: Beside | None = None) -> None:
         self.name = view.generation
         self.log = topics.table(topology.name, view.generation)
         self._rekeyed = topics.rekeyed(topology.name, view.generation)
@@ -34,7 +35,9 @@ class Viewing(Table[Record]):
         self.trims = (self._rekeyed,)
         self._view = view
         self._codec = codec
-        self._evolve = with_meta(view.evolve)
+        self._beside = beside
+        self._look: Look = nothing if beside is None else beside.get
+        self._evolve = evolution(view, self._look)
         self._accepts = frozenset(view.events)
         self.envelopes = wants_meta(view.evolve)
         self.count = topology.partitions
@@ -56,6 +59,11 @@ class Viewing(Table[Record]):
             self._fold(message, *found, rows, work)
         except FAULTS as error:
             self.blame(message, work, error, "fold-failed")
+
+    def close(self) -> None:
+        """Ends the following of another view."""
+        if self._beside is not None:
+            self._beside.close()
 
     def _fold(self, message: Received, event: Record, meta: Meta | None, rows: Rows[Record], work: Work) -> None:
         name = self._view.key(event)

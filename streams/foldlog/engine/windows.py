@@ -11,6 +11,7 @@ from foldlog.core.topology import Topology
 from foldlog.core.view import View
 from foldlog.core.windowing import Arrival, Windowing
 from foldlog.engine.batch import Received
+from foldlog.engine.beside import Beside
 from foldlog.engine.routing import moved
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
@@ -24,11 +25,11 @@ log = structlog.get_logger()
 class WindowedViewing(Viewing):
     """One windowed view. All windows of a key are in the partition of the key, not in those of their rows' names."""
 
-    def __init__(self, topology: Topology, view: View[Any, Any], codec: Codec) -> None:
-        super().__init__(topology, view, codec)
+    def __init__(self, topology: Topology, view: View[Any, Any], codec: Codec, beside: Beside | None = None) -> None:
+        super().__init__(topology, view, codec, beside)
         assert view.window is not None
         self._window = view.window
-        self._windowing = Windowing(view)
+        self._windowing = Windowing(view, self._look)
         self.envelopes = self.envelopes or view.window.asks_meta
 
     def rows(self, store: Store, memory: int) -> Rows[Record]:

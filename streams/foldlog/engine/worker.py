@@ -117,7 +117,7 @@ class Worker:
 
     def _add(self, declared: Declared) -> None:
         context, settings, cluster = self._topology.name, self._settings, self._cluster
-        kind = kind_of(self._topology, declared, self._codec, settings)
+        kind = kind_of(self._topology, declared, self._codec, settings, cluster.bootstrap)
         group, instance = f"{context}.{kind.name}", self._identity.instance
         transactional_id = f"{group}.{instance}"
         channel = self._app.channel(maxsize=16)
@@ -161,7 +161,7 @@ class Worker:
         """Warm copies of what others own of a processor: they fold in a thread of their own, so with a codec too."""
         codec = Codec(self._topology, Registry(self._cluster.registry))
         codec.prepare()
-        kind = kind_of(self._topology, declared, codec, self._settings)
+        kind = kind_of(self._topology, declared, codec, self._settings, self._cluster.bootstrap)
         if not isinstance(kind, Folding):
             return None
         return self._standbys.shadow(group, kind, Partitions(kind, self._state(group), _SHADOW_CACHE, Counters()))

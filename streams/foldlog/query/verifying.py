@@ -62,10 +62,13 @@ class Report:
 def verify(connection: Connection, topology: Topology, view: View[Any, Any], bar: Bar) -> Report:
     """Folds the logs of a view again and compares; the differences by key.
 
-    Raises ConfigError where the view has windows, no topic or no offset yet, ClusterError where Kafka does not answer.
+    Raises ConfigError where the view has windows, a lookup, no topic or no offset yet, ClusterError where Kafka does
+    not answer.
     """
     if view.window is not None:  # which rows are kept depends on the other keys of a partition
         raise ConfigError(f"{topology.name}.{view.name} has windows; only views with a row a key can be verified")
+    if view.lookup is not None:  # an event finds other rows on another day
+        raise ConfigError(f"{topology.name}.{view.name} looks up rows of {view.lookup.view.name} as they are that day")
     codec = connection.codec(topology)
     check = _Check(view, codec, Position(connection, topology, view))
     check.load(bar)
