@@ -80,7 +80,8 @@ class Rebuild:
             if members := self.group(each).members():
                 raise ConfigError(f"{context}.{each} is still folded by {', '.join(sorted(members))}: stop that first")
         kept = generations.forget(bootstrap, context, self.view.name)
-        names = [name for each in others for name in (topics.rekeyed(context, each), topics.table(context, each))]
+        named = (topics.rekeyed, topics.parked, topics.table)
+        names = [name(context, each) for each in others for name in named]
         admin.delete(bootstrap, names, [topics.table(context, each) for each in others])
         return kept
 
