@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,12 +51,14 @@ def _free_port() -> int:
 class Terminal:
     """One shell for a whole walk-through; `workers` are the `foldlog run` of the other terminals.
 
-    `port` is one that nobody uses, for a page that names a fixed one.
+    `port` is one that nobody uses, for a page that names a fixed one. `given` are variables whose values the page only
+    has as examples.
     """
 
     directory: Path
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     port: int = field(default_factory=_free_port)
+    given: Mapping[str, str] = field(default_factory=dict)
     code: int = 0
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.docs.pages import Page, pages
 from tests.docs.terminal import Command, commands, shows
-from tests.docs.walkthroughs import SHELL, WALKS, Walk, missing_files, missing_targets
+from tests.docs.walkthroughs import SERVED, SHELL, WALKS, Walk, missing_files, missing_targets
 
 
 @pytest.mark.parametrize("walk", [pytest.param(walk, id="+".join(walk.pages)) for walk in WALKS])
@@ -16,7 +16,7 @@ def test_the_pages_are_right(walk: Walk, tmp_path: Path) -> None:
 
 
 def test_every_page_with_commands_is_followed() -> None:
-    followed = {name for walk in WALKS for name in walk.pages}
+    followed = {name for walk in (*WALKS, SERVED) for name in walk.pages}
     assert {page.name for page in pages() if any(block.language in SHELL for block in page.blocks)} == followed
 
 

@@ -5,9 +5,9 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.docs.pages import ROOT, Block, Page
@@ -24,6 +24,7 @@ WRITTEN = (
     "docs/rebuild-a-view.md",
     "docs/repair.md",
     "docs/analyse-views.md",
+    "docs/sinks.md",
 )
 REPOSITORY = ("topologies", "schemas", "deploy", "docker-compose.yml", "CHANGELOG.md")
 
@@ -44,6 +45,15 @@ url, *body = sys.argv[1:]
 data, headers = (body[0].encode(), {"Content-Type": "application/json"}) if body else (None, {})
 print(r.urlopen(r.Request(url, data, headers)).read().decode(), end="")"""
 CURL = f"{shlex.quote(sys.executable)} -c {shlex.quote(_GET)}"
+_SQL = (
+    "import csv, psycopg, sys; cursor = psycopg.connect(sys.argv[1]).execute(sys.argv[-1]); "
+    "csv.writer(sys.stdout, lineterminator='\\n').writerows([[c.name for c in cursor.description], *cursor])"
+)
+_GET_KEY = "import redis, sys; print(redis.Redis.from_url(sys.argv[2], decode_responses=True).get(sys.argv[4]))"
+PROGRAMS = {
+    name: f"{shlex.quote(sys.executable)} -c {shlex.quote(text)}"
+    for name, text in {"psql": _SQL, "redis-cli": _GET_KEY}.items()
+}
 FIXED_PORT = re.compile(r"127\.0\.0\.1:(9180|8470)")  # as the pages name it; another one while they are followed
 # Ends with 1 by what it says, not by a fault.
 EXIT_CODES = {"foldlog topics diff topologies.orders": 1}  # nothing is applied yet
@@ -55,10 +65,14 @@ PATIENCE_S = 20.0
 
 @dataclass(frozen=True)
 class Walk:
-    """Pages that are followed in one sitting; `repository` where the reader stands in a clone."""
+    """Pages that are followed in one sitting; `repository` where the reader stands in a clone.
+
+    `given` are the values of variables that the page exports with an example's.
+    """
 
     pages: tuple[str, ...]
     repository: bool = True
+    given: Mapping[str, str] = field(default_factory=dict)
 
     def follow(self, home: Path) -> Iterator[str]:
         """Does what the pages say, one command after the other; yields each fault."""
@@ -66,7 +80,7 @@ class Walk:
         directory.mkdir()
         if self.repository:
             _copy(directory)
-        with closing(Terminal(directory)) as terminal:
+        with closing(Terminal(directory, given=self.given)) as terminal:
             for name in self.pages:
                 for block in Page(name).blocks:
                     yield from _block(block, terminal)
@@ -86,6 +100,8 @@ WALKS = (
     Walk(("docs/operate.md",)),
     Walk(("docs/observe.md",)),
 )
+# Followed by the tests that have the servers.
+SERVED = Walk(("docs/sinks.md",))
 
 
 def _copy(directory: Path) -> None:
@@ -122,6 +138,11 @@ def _command(command: Command, code_is_asked: bool, terminal: Terminal) -> Itera
     elif words[0] == "make":
         yield from missing_targets(words[1:])
         yield from _run(Command(INSTEAD[" ".join(words)]), 0, terminal)
+    elif words[0] == "export" and words[1].partition("=")[0] in terminal.given:
+        name = words[1].partition("=")[0]
+        yield from _run(Command(f"export {name}={shlex.quote(terminal.given[name])}"), 0, terminal)
+    elif words[0] in PROGRAMS:
+        yield from _run(Command(line.replace(words[0], PROGRAMS[words[0]], 1), command.shown), 0, terminal)
     elif words[0] == "curl":
         body = [words[words.index("--json") + 1]] if "--json" in words else []
         yield from _run(Command(f"{CURL} {shlex.join([words[-1], *body])}", command.shown), 0, terminal)

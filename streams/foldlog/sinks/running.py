@@ -86,9 +86,9 @@ class Sink:
         applied = self._target.open()
         ends = self._source.start(applied.offsets)
         self._check(applied, self._source.lag(ends))
-        written, told = dict(applied.offsets), time.monotonic()
+        written, told, sync_s = dict(applied.offsets), time.monotonic(), self._consistency.sync_ms / 1000
         while not self.stop.is_set():
-            batch = self._batch()
+            batch = self._source.batch(sync_s, self._consistency.batch_records, ends if once else None)
             beat = time.monotonic() - told > self._consistency.heartbeat_s
             at_end = once and self._source.lag(ends) == 0
             if batch.changes or beat or (at_end and batch.offsets != written):
@@ -104,9 +104,6 @@ class Sink:
         """Begins anew where the view's readers are pointed to another topic now."""
         if self._source.has_moved():
             raise AwayError(f"{self._source.topic} is not what readers of the view read any more")
-
-    def _batch(self) -> Batch:
-        return self._source.batch(self._consistency.sync_ms / 1000, self._consistency.batch_records)
 
     def _apply(self, batch: Batch) -> None:
         self._target.apply(batch.changes, Applied(batch.offsets, self._topic_id, datetime.now(UTC)))

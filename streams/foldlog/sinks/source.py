@@ -100,12 +100,12 @@ class Source:
         known = [consumer.get_watermark_offsets(place, cached=True) for place in places]
         return self.lag({place.partition: high for place, (_, high) in zip(places, known, strict=True)})
 
-    def batch(self, seconds: float, most: int) -> Batch:
-        """What comes within so many seconds of the first record, at most about `most`.
+    def batch(self, seconds: float, most: int, until: Mapping[int, int] | None = None) -> Batch:
+        """What comes within so many seconds of the first record, or until these offsets, at most about `most`.
 
         Raises ContractError where a record cannot be decoded, AwayError where Kafka does not answer.
         """
-        last, count = self._collected(seconds, most)
+        last, count = self._collected(seconds, most, until)
         changes = [self._change(message) for message in last.values()]
         return Batch(changes, dict(self._next), count)
 
@@ -115,15 +115,17 @@ class Source:
             self._consumer.close()
             self._consumer = None
 
-    def _collected(self, seconds: float, most: int) -> tuple[dict[bytes | None, Message], int]:
+    def _collected(
+        self, seconds: float, most: int, until: Mapping[int, int] | None
+    ) -> tuple[dict[bytes | None, Message], int]:
         consumer, last, count = self._started(), dict[bytes | None, Message](), 0
-        until = time.monotonic() + _LONGEST_LOOK
-        while count < most and (left := until - time.monotonic()) > 0:
+        deadline = time.monotonic() + _LONGEST_LOOK
+        while count < most and (left := deadline - time.monotonic()) > 0 and not (until and self.lag(until) == 0):
             for message in available(consumer, left):
                 if not self._passed(message):
                     continue
                 if not count:
-                    until = time.monotonic() + seconds
+                    deadline = time.monotonic() + seconds
                 count += 1
                 last[message.key()] = message
         return last, count
