@@ -25,6 +25,8 @@ WRITTEN = (
     "docs/repair.md",
     "docs/analyse-views.md",
     "docs/sinks.md",
+    "docs/write-a-saga.md",
+    "docs/sagas.md",
 )
 REPOSITORY = ("topologies", "schemas", "deploy", "docker-compose.yml", "CHANGELOG.md")
 
@@ -59,7 +61,9 @@ FIXED_PORT = re.compile(r"127\.0\.0\.1:(9180|8470)")  # as the pages name it; an
 EXIT_CODES = {"foldlog topics diff topologies.orders": 1}  # nothing is applied yet
 ASSIGNMENT = re.compile(r"[A-Z_]+=")
 # A view follows its log, so a reader looks again.
-READERS = ("foldlog view", "foldlog inspect", "foldlog dead-letters", "foldlog parked list")
+READERS = tuple(
+    f"foldlog {each}" for each in ("view", "inspect", "dead-letters", "parked list", "sagas list", "sagas show")
+)
 PATIENCE_S = 20.0
 
 
@@ -94,6 +98,7 @@ WALKS = (
     Walk(("README.md",)),
     Walk(("docs/produce-from-any-language.md",)),
     Walk(("docs/python-client.md",)),
+    Walk(("docs/write-a-saga.md", "docs/sagas.md"), repository=False),
     Walk(("docs/between-services.md",)),
     Walk(("docs/analyse-views.md",)),
     Walk(("docs/query-views.md",)),

@@ -68,12 +68,12 @@ class Intervention(Record):
 
 @dataclass(frozen=True)
 class Retry:
-    """How often a command is sent again, and the pauses before: `first`, then `factor` times the one before."""
+    """How often a command is sent again, and the pauses before: `first`, then `factor` times more up to `longest`."""
 
     limit: int = 0
     first: timedelta = timedelta(seconds=1)
     factor: float = 2.0
-    longest: timedelta = timedelta(minutes=5)
+    longest: timedelta = timedelta(days=1)
 
     def pause(self, attempts: int) -> timedelta:
         """The pause after so many attempts."""
