@@ -176,18 +176,18 @@ def test_what_a_saga_does_not_understand_is_answered_too(place: Place) -> None:
 def test_each_compensation_happens_once_though_workers_are_killed(cluster: Cluster, tmp_path: Path) -> None:
     with fresh(cluster, errands) as bank:
         place = Place(bank, tmp_path)
-        (ada, bob, closed), names = three(place, last_is_open=False), place.ids(80)
+        (ada, bob, closed), names = three(place, last_is_open=False), place.ids(40)
         bank.send(Post(ada, 1000 * one))
         workers = {name: place.start(instance=name) for name in ("a", "b")}
         try:
-            for start in range(0, 80, 20):
+            for start in range(0, 40, 20):
                 bank.send(*(RunErrand(id, ada, (bob, closed), one) for id in names[start : start + 20]))
                 finished = finished_of(bank)
-                eventually(lambda finished=finished: finished_of(bank) > min(finished, 75))  # type: ignore[misc]
+                eventually(lambda finished=finished: finished_of(bank) > min(finished, 35))  # type: ignore[misc]
                 victim = "ab"[start // 20 % 2]
                 workers[victim].stop(signal.SIGKILL)
                 workers[victim] = place.start(instance=victim)
-            eventually(lambda: finished_of(bank) == 80, "every errand")
+            eventually(lambda: finished_of(bank) == 40, "every errand")
         finally:
             for worker in workers.values():
                 worker.close()
