@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from confluent_kafka import Producer
@@ -15,6 +16,7 @@ from foldlog.contracts.subjects import push
 from foldlog.core import Meta, Record, Topology, topics
 from foldlog.core.outcome import DeadLetter
 from foldlog.core.partitioning import partition_of
+from foldlog.core.repair import Repair
 from foldlog.kafka.admin import apply
 from foldlog.kafka.reading import Entry
 from tests.engine import loyalty as loyalty_of
@@ -45,11 +47,11 @@ class Market:
         self._tails: dict[str, Tail] = {}
         self._workers: list[Worker] = []
 
-    def start(self, module: str, *only: str) -> Worker:
+    def start(self, module: str, *only: str, mended: str = "no") -> Worker:
         """Starts the worker of one of the two."""
         name = module.rpartition(".")[2]
         shop, loyalty = self.shop.name, self.loyalty.name
-        worker = Worker(self, self.home, name, *only, module=module, SHOP=shop, LOYALTY=loyalty)
+        worker = Worker(self, self.home, name, *only, module=module, SHOP=shop, LOYALTY=loyalty, MENDED=mended)
         self._workers.append(worker)
         return worker
 
@@ -95,6 +97,11 @@ class Market:
         """The public events about a sale."""
         codec = self.codecs[self.shop.name]
         return [codec.decode_with(e.value or b"") for e in self.entries(self.sales) if e.key == sale.encode()]
+
+    def retry(self, key: str) -> None:
+        """Asks for a parked aggregate of the shop to be published again, as the command line does."""
+        asked = Repair("retry", "sales", "tests", datetime.now(UTC), key=key)
+        self.put(topics.repairs(self.shop.name), key.encode(), self.codecs[self.shop.name].encode(asked))
 
     def letters(self, topology: Topology) -> list[DeadLetter]:
         """The dead letters of a context."""

@@ -1,6 +1,7 @@
 """A context that publishes: sales, of which others learn the customer and the amount.
 
-The contexts' names are `SHOP` and `LOYALTY`, so that each run can have topics of its own.
+The contexts' names are `SHOP` and `LOYALTY`, so that each run can have topics of its own. Where MENDED is yes,
+every sale can be told.
 """
 
 import os
@@ -58,7 +59,7 @@ class GiftMade(Record):
 
 def tell(event: Sold | Gifted, meta: Meta) -> SaleMade | GiftMade | None:
     match event:
-        case Sold(amount=amount) if amount == UNLUCKY:
+        case Sold(amount=amount) if amount == UNLUCKY and os.environ.get("MENDED") != "yes":
             raise ValueError("this sale cannot be told")
         case Sold(customer="nobody"):
             return None

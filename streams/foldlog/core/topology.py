@@ -75,7 +75,8 @@ class Topology:
     def parking(self) -> tuple[str, ...]:
         """The names of those that park a key whose record fails, as their topics have them."""
         views = (view.generation for view in self.views)
-        return (*(saga.name for saga in self.sagas), *views, *(reactor.name for reactor in self.reactors))
+        sagas, reactors = (saga.name for saga in self.sagas), (reactor.name for reactor in self.reactors)
+        return (*sagas, *views, *reactors, *(publication.name for publication in self.publishes))
 
     @cached_property
     def deciders_by_command(self) -> dict[type[Record], Decider[Any, Any, Any]]:
