@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from foldlog.core.errors import ConfigError
@@ -74,6 +74,18 @@ class Settings(BaseSettings):
     query_wait_ms: int = Field(
         default=5000, ge=0, le=60_000, description="how long a query waits for what `Foldlog-After` names"
     )
+    muted: str = Field(
+        default="",
+        pattern=r"^([a-z][a-z0-9_]*(,[a-z][a-z0-9_]*)*)?$",
+        description="reactors whose events pass without their effect, `all` for every one",
+    )
+    muted_before: AwareDatetime | None = Field(
+        default=None, description="events before this time have no effects; for a log that is read again"
+    )
+
+    def is_muted(self, reactor: str) -> bool:
+        """Whether the events of a reactor pass without their effect."""
+        return not {reactor, "all"}.isdisjoint(self.muted.split(","))
 
 
 def load() -> Settings:

@@ -16,6 +16,7 @@ from foldlog.core import (
     Reactor,
     Record,
     Rejected,
+    Retry,
     Saga,
     Schedule,
     Sender,
@@ -25,6 +26,7 @@ from foldlog.core import (
 )
 
 MENDED = "BANK_MENDED" in os.environ  # the fault in the views and the saga is gone
+TRIES = int(os.environ.get("BANK_TRIES", "4"))  # of an effect, beside the first
 UNLUCKY = Decimal(666)  # an amount that whoever evolves or reacts to it cannot bear
 LARGE = "x" * (1 << 20)
 NOT_UTF8 = "\udcff"  # a lone surrogate: a text in Python, nothing in UTF-8
@@ -315,7 +317,7 @@ async def tell(event: Opened | Closed | Misbehaved, meta: Meta, send: Sender) ->
     await send(Message(event.account, what, str(meta.version), meta.event_id))
 
 
-tellers = Reactor("tellers", account, tell)
+tellers = Reactor("tellers", account, tell, Retry(TRIES, timedelta(seconds=0.2), longest=timedelta(seconds=2)))
 
 bank = Topology(
     os.environ.get("BANK", "bank"),

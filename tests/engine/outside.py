@@ -2,13 +2,23 @@
 
 import json
 import socket
+import subprocess
+import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import Envelope
 
 
 class Sent(NamedTuple):
@@ -21,22 +31,28 @@ class Sent(NamedTuple):
 
 
 class Webhook:
-    """Takes messages; refuses those to `to` as many times as `refusals[to]` says."""
+    """Takes messages; refuses those to `to` as many times as `refusals[to]` says, and is as slow as `pauses[to]`, s."""
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
         self.tries: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
+        self.pauses: dict[str, float] = {}
         self.url = ""
 
     def to(self, account: str) -> list[Sent]:
         """What arrived for an account, in the order of arrival."""
         return [sent for sent in self.sent if sent.to == account]
 
+    def subjects(self, account: str) -> list[str]:
+        """What arrived for an account, by what it is about."""
+        return [sent.subject for sent in self.to(account)]
+
     def take(self, body: bytes, key: str) -> int:
         """Takes one message; the HTTP status."""
         message = json.loads(body)
         self.tries[message["to"]] += 1
+        time.sleep(self.pauses.get(message["to"], 0))
         if self.refusals[message["to"]] > 0:
             self.refusals[message["to"]] -= 1
             return 503
@@ -67,6 +83,74 @@ def webhook() -> Iterator[Webhook]:
         finally:
             server.shutdown()
             thread.join()
+
+
+class Target:
+    """A webhook in a process of its own that fails a third of its calls; what it took is in a file."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        file.touch()
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port: int = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._port}/"
+        self._process = self._started()
+
+    def got(self) -> list[tuple[str, str, str]]:
+        """To whom, about what and under which key, in the order of arrival."""
+        lines = self._file.read_text().splitlines(keepends=True)
+        return [tuple(line.split()) for line in lines if line.endswith("\n")]  # type: ignore[misc]
+
+    def restart(self) -> None:
+        """Kills it, leaves it dead for a second, and starts it again."""
+        self.close()
+        time.sleep(1)
+        self._process = self._started()
+
+    def close(self) -> None:
+        """Kills it."""
+        self._process.kill()
+        self._process.wait()
+
+    def _started(self) -> "subprocess.Popen[bytes]":
+        line = [sys.executable, "-m", "tests.engine.flaky", str(self._port), str(self._file)]
+        return subprocess.Popen(line, cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL)
+
+
+@contextmanager
+def target(file: Path) -> Iterator[Target]:
+    """A target of webhooks that may die."""
+    with closing(Target(file)) as started:
+        yield started
+
+
+class Mailbox:
+    """Takes mail on a free port of this machine."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.url = ""
+
+    async def handle_DATA(self, server: object, session: object, envelope: Envelope) -> str:
+        """One mail."""
+        assert isinstance(envelope.content, bytes)
+        self.mails.append(message_from_bytes(envelope.content, policy=default))
+        return "250 OK"
+
+
+@contextmanager
+def mailbox() -> Iterator[Mailbox]:
+    """A mail server."""
+    box = Mailbox()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller.start()
+    box.url = f"smtp://127.0.0.1:{port}"
+    try:
+        yield box
+    finally:
+        controller.stop()
 
 
 class Door:

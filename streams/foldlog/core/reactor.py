@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -9,9 +10,13 @@ from foldlog.core import signatures
 from foldlog.core.decider import Decider
 from foldlog.core.meta import Meta
 from foldlog.core.record import Record
+from foldlog.core.steps import Retry
 from foldlog.core.view import Source, sources_of
 
 E = TypeVar("E", bound=Record)
+
+
+RETRY = Retry(limit=12, first=timedelta(seconds=0.5))
 
 
 class Message(Record):
@@ -31,11 +36,15 @@ class Sender(Protocol):
 
 @dataclass(frozen=True)
 class Reactor(Generic[E]):
-    """A side effect: at least once, in the order of each aggregate, `meta.event_id` as idempotency key."""
+    """A side effect: at least once, in the order of each aggregate, `meta.event_id` as idempotency key.
+
+    One that fails is tried again as `retry` says, while later events of its aggregate wait; then an operator looks.
+    """
 
     name: str
     source: Source
     handle: Callable[[E, Meta, Sender], Awaitable[None]]
+    retry: Retry = RETRY
 
     @property
     def sources(self) -> tuple[Decider[Any, Any, Any], ...]:

@@ -30,6 +30,7 @@ class Kind(ABC):
     trims: tuple[str, ...] = ()
     output = ""
     repairs = ""  # the input with operators' orders, of which a new processor wants only those to come
+    patient = False  # whether what is parked is tried again by itself, and a retry only says when
     envelopes = True  # whether it wants to know more of an event than the event
     _codec: Codec
 
@@ -83,6 +84,9 @@ class Kind(ABC):
 
     def close(self) -> None:  # noqa: B027 — most kinds hold nothing open
         """Ends what it holds open."""
+
+    def forget(self) -> None:  # noqa: B027 — most kinds do nothing beside their batches
+        """Ends what goes on beside the batches: the partitions are those of another assignment, or of nobody."""
 
     def finish(self, work: Work) -> None:  # noqa: B027 — most kinds have nothing to end
         """Ends the handling of a batch, before its transaction begins."""

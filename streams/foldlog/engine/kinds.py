@@ -37,7 +37,7 @@ def kind_of(topology: Topology, declared: Processor, codec: Codec, settings: Set
         case Saga():
             return Coordinating(topology, declared, codec)
         case Reactor():
-            return Reacting(topology, declared, codec, sender(settings.notify))
+            return Reacting(topology, declared, codec, settings, sender(settings.notify))
         case Publication():
             return Publishing(topology, declared, codec)
         case Subscription():

@@ -5,8 +5,9 @@ Kept on `<context>.<processor>.parked` as record 0 of each key, `<key>@0` (Parke
 What is parked is written by the transaction that commits the offset of the parked record: it waits exactly once.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import cast
 
@@ -17,6 +18,7 @@ from foldlog.core import topics
 from foldlog.core.record import replace
 from foldlog.core.repair import Parked, ParkedKey
 from foldlog.core.topology import Topology
+from foldlog.engine.alarms import Alarms
 from foldlog.engine.batch import Received
 from foldlog.engine.kind import Compacted
 from foldlog.engine.partitions import Partitions
@@ -32,7 +34,7 @@ Waiting = ParkedKey | Parked
 
 _MEMORY = 4 << 20  # bytes of cached rows
 _LARGEST = int(topics.PARKED["max.message.bytes"]) - 8192  # room for the key and what else the broker counts
-_HEAD = b"@0"
+HEAD = b"@0"  # ends the name of a parked key's own record
 
 
 class ParkedRows(Compacted[Waiting]):
@@ -46,7 +48,8 @@ class ParkedRows(Compacted[Waiting]):
 
     def rows(self, store: Store, memory: int) -> Rows[Waiting]:
         """What waits in one partition."""
-        return Rows(store, self._codec.encode, cast("Callable[[bytes], Waiting]", self._codec.decode), memory)
+        unpack = cast("Callable[[bytes], Waiting]", self._codec.decode)
+        return Alarms(store, self._codec.encode, unpack, memory, lambda row: getattr(row, "due", None))
 
 
 class Parking:
@@ -69,6 +72,16 @@ class Parking:
         """By partition."""
         return self.partitions.rows
 
+    def ring(self, partition: int, now: float, most: int) -> Iterator[bytes]:
+        """The names of parked keys that are due, each once until it changes."""
+        return cast("Alarms[Waiting]", self.rows[partition]).ring(now, most)
+
+    def next(self) -> float:
+        """When the next key is due, in Unix seconds."""
+        if not self.keys:
+            return inf
+        return min((cast("Alarms[Waiting]", rows).next() for rows in self.rows.values()), default=inf)
+
     def begin(self) -> None:
         """Before each batch, and before it is handled once more."""
         self.some = self.keys > 0
@@ -82,14 +95,14 @@ class Parking:
     def restored(self) -> None:
         """The partitions are those of a new assignment."""
         stores = [rows.store for rows in self.rows.values()]
-        self.keys = sum(key.endswith(_HEAD) for store in stores for key, _ in store.rows())
+        self.keys = sum(key.endswith(HEAD) for store in stores for key, _ in store.rows())
 
     def takes(self, key: bytes, message: Received, work: Work) -> bool:
         """True where the key is parked: the record then waits behind the others."""
         if key == self.retried:
             return False
         rows = self.rows[message.partition()]
-        head = cast(ParkedKey | None, rows.get(key + _HEAD))
+        head = cast(ParkedKey | None, rows.get(key + HEAD))
         if head is None:
             return False
         if (record := _fitting(message)) is None:
@@ -98,7 +111,7 @@ class Parking:
             self._append(rows, key, head, record)
         return True
 
-    def park(self, key: bytes, message: Received, cause: str, reason: str) -> bool:
+    def park(self, key: bytes, message: Received, cause: str, reason: str, due: datetime | None = None) -> bool:
         """Parks a key for the failure of its record; False where the record is too large to be kept."""
         if key == self.retried:
             self.failure = cause, reason
@@ -107,10 +120,10 @@ class Parking:
         if record is None:
             return False
         rows, now = self.rows[message.partition()], datetime.now(UTC)
-        head = rows.get(key + _HEAD)
+        head = rows.get(key + HEAD)
         if head is None:
             log.warning("key parked", processor=self._processor, key=key.decode(), cause=cause, reason=reason)
-            head = ParkedKey(key.decode(), cause, reason, now, 1, 1)
+            head = ParkedKey(key.decode(), cause, reason, now, 1, 1, due=due)
             self._change += 1
             self.some = True
         self._append(rows, key, cast(ParkedKey, head), record)
@@ -127,7 +140,7 @@ class Parking:
 
     def head(self, partition: int, key: bytes) -> ParkedKey | None:
         """Of a parked key; None where it is not parked."""
-        return cast(ParkedKey | None, self.rows[partition].get(key + _HEAD))
+        return cast(ParkedKey | None, self.rows[partition].get(key + HEAD))
 
     def record(self, partition: int, key: bytes, number: int) -> Parked | None:
         """One that waits; None where it was dropped."""
@@ -140,15 +153,15 @@ class Parking:
     def keep(self, partition: int, key: bytes, head: ParkedKey) -> None:
         """Sets what is known of a parked key; one without records is parked no longer."""
         if head.first < head.next:
-            self.rows[partition].set(key + _HEAD, head)
+            self.rows[partition].set(key + HEAD, head)
         else:
             log.info("key flows again", processor=self._processor, key=key.decode())
-            self.rows[partition].set(key + _HEAD, None)
+            self.rows[partition].set(key + HEAD, None)
             self._change -= 1
 
     def _append(self, rows: Rows[Waiting], key: bytes, head: ParkedKey, record: Parked) -> None:
         rows.set(_name(key, head.next), record)
-        rows.set(key + _HEAD, replace(head, next=head.next + 1))
+        rows.set(key + HEAD, replace(head, next=head.next + 1))
 
 
 def _fitting(message: Received) -> Parked | None:

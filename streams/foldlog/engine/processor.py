@@ -25,6 +25,7 @@ from foldlog.engine.work import Work
 
 log = structlog.get_logger()
 
+_TURN = 0.02  # s between two looks at parked keys whose time has come
 _LONGEST_PAUSE = 10.0  # s between two tries at something that is away
 
 
@@ -73,6 +74,7 @@ class Processor:
             match item:
                 case Assignment(epoch, places, group) if current:
                     self._places, self._group = places, group
+                    self._kind.forget()
                     self._restore(epoch)
                 case Batch() if current:
                     self._batch(item)
@@ -84,6 +86,7 @@ class Processor:
 
     def close(self) -> None:
         """Ends what is open."""
+        self._kind.forget()
         self._tx.discard()
         for table in self._tables:
             table.close()
@@ -130,7 +133,10 @@ class Processor:
 
     def _wait(self) -> None:
         """Has the feed wake this thread when something is due, whether or not a record comes."""
-        self._feed.due = self._kind.due(self._rows)
+        due = self._kind.due(self._rows)
+        if self._parking is not None and self._kind.patient:  # what is due may have to wait for room
+            due = min(due, max(self._parking.next(), time.time() + _TURN))
+        self._feed.due = due
 
     @property
     def _rows(self) -> dict[int, Rows[Any]]:
@@ -170,6 +176,8 @@ class Processor:
             return None
         self._kind.ring(rows, work)
         self._kind.finish(work)
+        if self._parking is not None:
+            self._parking.partitions.pack()  # also what was parked at the end
         return work
 
     def _apply(self, ends: dict[Place, int]) -> None:

@@ -3,6 +3,7 @@
 A long sequence is taken in portions: the transaction that ends one writes the order for the next.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -64,6 +65,8 @@ def _sequence(kind: Kind, message: Received, asked: Repair, rows: Rows[Any] | No
         return
     sequence = _Sequence(kind, parking, partition, key)
     match asked.action:
+        case "retry" if kind.patient:
+            after, more = replace(head, tries=0, due=datetime.now(UTC)), False
         case "retry":
             after, more = sequence.retry(head, rows, work)
         case "drop":

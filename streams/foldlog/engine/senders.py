@@ -4,7 +4,7 @@ import asyncio
 import smtplib
 import urllib.request
 from email.message import EmailMessage
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 import structlog
@@ -59,7 +59,8 @@ class _Mail:
     def _post(self, message: Message) -> None:
         mail = EmailMessage()
         mail["To"], mail["Subject"], mail["From"] = message.to, message.subject, "foldlog@localhost"
-        mail["Message-ID"] = f"<{message.idempotency_key}@foldlog>"  # receivers drop a repetition by it
+        id_ = quote(message.idempotency_key, safe="")  # a colon or a second @ would end it early
+        mail["Message-ID"] = f"<{id_}@foldlog>"  # receivers drop a repetition by it
         mail.set_content(message.body)
         with smtplib.SMTP(self._host, self._port, timeout=_TIMEOUT) as server:
             server.send_message(mail)
