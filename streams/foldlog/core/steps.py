@@ -68,7 +68,7 @@ class Intervention(Record):
 
 @dataclass(frozen=True)
 class Retry:
-    """How often a command or effect is tried again, and the pauses before: `first`, then `factor` times more up to `longest`."""
+    """How often a command or effect is tried again, and the pauses: `first`, then `factor` times more to `longest`."""
 
     limit: int = 0
     first: timedelta = timedelta(seconds=1)
