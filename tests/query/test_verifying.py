@@ -17,7 +17,7 @@ from foldlog.client.connection import Connection
 from foldlog.cluster import Cluster
 from foldlog.contracts.registry import Registry
 from foldlog.contracts.subjects import push
-from foldlog.core import Meta, Record, Tumbling, topics
+from foldlog.core import Lookup, Meta, Record, Tumbling, topics
 from foldlog.core.errors import ConfigError
 from foldlog.core.repair import ParkedKey
 from foldlog.kafka.admin import apply
@@ -272,7 +272,10 @@ def test_a_view_that_has_not_run_is_told(own: Bank) -> None:
         verify(connection, topology, VIEWS["balances"], lambda _: nullcontext(lambda *_: None))
 
 
-def test_a_view_with_windows_is_refused(own: Bank) -> None:
+def test_a_view_that_is_no_fold_of_each_keys_events_is_refused(own: Bank) -> None:
+    connection = Connection(Settings(), own.cluster, own.registry)
     windowed = replace(VIEWS["balances"], window=Tumbling(timedelta(days=1)))
-    with pytest.raises(ConfigError, match=r"\.balances has windows; only views with a row a key can be verified"):
-        verify(Connection(Settings(), own.cluster, own.registry), own.topology, windowed, lambda _: nullcontext())
+    joined = replace(VIEWS["balances"], lookup=Lookup(VIEWS["wealth"], key=lambda event: event.account))
+    for view, what in ((windowed, "has windows"), (joined, "looks into another view")):
+        with pytest.raises(ConfigError, match=rf"\.balances {what}: its rows do not follow from the events"):
+            verify(connection, own.topology, view, lambda _: nullcontext())

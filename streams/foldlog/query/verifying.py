@@ -62,13 +62,15 @@ class Report:
 def verify(connection: Connection, topology: Topology, view: View[Any, Any], bar: Bar) -> Report:
     """Folds the logs of a view again and compares; the differences by key.
 
-    Raises ConfigError where the view has windows, a lookup, no topic or no offset yet, ClusterError where Kafka does
-    not answer.
+    Raises ConfigError where the rows are no function of one key's events, or where the view has no topic or no offset
+    yet, ClusterError where Kafka does not answer.
     """
-    if view.window is not None:  # which rows are kept depends on the other keys of a partition
-        raise ConfigError(f"{topology.name}.{view.name} has windows; only views with a row a key can be verified")
-    if view.lookup is not None:  # an event finds other rows on another day
-        raise ConfigError(f"{topology.name}.{view.name} looks up rows of {view.lookup.view.name} as they are that day")
+    if view.window is not None or view.lookup is not None:
+        # Which windows are kept depends on the other keys of a partition; what a lookup found, on when it looked.
+        what = "has windows" if view.window is not None else "looks into another view"
+        raise ConfigError(
+            f"{topology.name}.{view.name} {what}: its rows do not follow from the events of their keys alone"
+        )
     codec = connection.codec(topology)
     check = _Check(view, codec, Position(connection, topology, view))
     check.load(bar)
