@@ -28,9 +28,7 @@ ten, nothing = Decimal("10.00"), Decimal("0.00")
 def quiet_market(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
     """The two services, whose workers nobody disturbs."""
     with fresh_market(cluster, tmp_path_factory.mktemp("market")) as market:
-        workers = [market.start(module) for module in MODULES]
-        for worker in workers:
-            worker.ready()
+        workers = [market.start(module).ready() for module in MODULES]
         yield market
         assert [worker.stop() for worker in workers] == [0, 0]
 
