@@ -8,7 +8,9 @@ import pytest
 from foldlog import Client
 from foldlog.cluster import Cluster
 from tests.engine.processes import Worker
-from tests.engine.running import Bank, fresh_bank
+from tests.engine.running import Bank, eventually, fresh_bank
+
+LONG = 120.0  # s: a start and a restart on a busy machine
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +25,8 @@ def worker(bank: Bank, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wor
     """Decides its commands and folds its views."""
     worker = Worker(bank, tmp_path_factory.mktemp("worker"), "client")
     try:
-        yield worker.ready()
+        eventually(worker.is_ready, "the worker's start", LONG)
+        yield worker
     finally:
         worker.close()
 

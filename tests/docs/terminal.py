@@ -102,8 +102,9 @@ class Terminal:
         self._start(line, lambda _: len(list(cwd.glob(".foldlog/workers/*/ready"))) == wanted)
 
     def start_service(self, line: str) -> None:
-        """Runs a `foldlog query serve` in a terminal of its own until it can answer."""
-        self._start(line, lambda log: "the replica is loaded" in log.read_text())
+        """Runs a `foldlog query serve` or `foldlog edge http` in a terminal of its own until it can answer."""
+        signs = ("the replica is loaded", "taking commands of")
+        self._start(line, lambda log: any(sign in log.read_text() for sign in signs))
 
     def _start(self, line: str, is_ready: Callable[[Path], bool]) -> None:
         cwd = self.cwd

@@ -9,7 +9,7 @@ from tests.docs.pages import ROOT, Page, blocks, pages
 
 PAGES = [pytest.param(page, id=page.name) for page in pages()]
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
-LANGUAGES = {"bash", "sh", "console", "python", "json", "mermaid", "", "text"}
+LANGUAGES = {"bash", "sh", "console", "python", "java", "javascript", "json", "mermaid", "", "text"}
 
 
 def links(page: Page) -> list[str]:

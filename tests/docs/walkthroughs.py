@@ -43,9 +43,15 @@ INSTEAD = {
 }
 # Asked by Python instead, which is everywhere.
 _GET = """import sys, urllib.request as r
-url, *body = sys.argv[1:]
-data, headers = (body[0].encode(), {"Content-Type": "application/json"}) if body else (None, {})
-print(r.urlopen(r.Request(url, data, headers)).read().decode(), end="")"""
+url, body, *headers = sys.argv[1:]
+json = {"Content-Type": "application/json"} if body else {}
+request = r.Request(url, body.encode() or None, {**json, **dict(each.split(": ", 1) for each in headers)})
+try:
+    answer = r.urlopen(request)
+except r.HTTPError as error:
+    answer = error  # curl, too, shows what it says
+with answer:
+    print(answer.read().decode(), end="")"""
 CURL = f"{shlex.quote(sys.executable)} -c {shlex.quote(_GET)}"
 _SQL = (
     "import csv, psycopg, sys; cursor = psycopg.connect(sys.argv[1]).execute(sys.argv[-1]); "
@@ -57,6 +63,7 @@ PROGRAMS = {
     for name, text in {"psql": _SQL, "redis-cli": _GET_KEY}.items()
 }
 FIXED_PORT = re.compile(r"127\.0\.0\.1:(9180|8470)")  # as the pages name it; another one while they are followed
+FIXED_PORT = re.compile(r"127\.0\.0\.1:(9180|8470|8480)")  # as the pages name it; another one while they are followed
 # Ends with 1 by what it says, not by a fault.
 EXIT_CODES = {"foldlog topics diff topologies.orders": 1}  # nothing is applied yet
 ASSIGNMENT = re.compile(r"[A-Z_]+=")
@@ -99,6 +106,7 @@ WALKS = (
     Walk(("docs/produce-from-any-language.md",)),
     Walk(("docs/python-client.md",)),
     Walk(("docs/write-a-saga.md", "docs/sagas.md"), repository=False),
+    Walk(("docs/edges.md",)),
     Walk(("docs/between-services.md",)),
     Walk(("docs/analyse-views.md",)),
     Walk(("docs/query-views.md",)),
@@ -149,11 +157,12 @@ def _command(command: Command, code_is_asked: bool, terminal: Terminal) -> Itera
     elif words[0] in PROGRAMS:
         yield from _run(Command(line.replace(words[0], PROGRAMS[words[0]], 1), command.shown), 0, terminal)
     elif words[0] == "curl":
-        body = [words[words.index("--json") + 1]] if "--json" in words else []
-        yield from _run(Command(f"{CURL} {shlex.join([words[-1], *body])}", command.shown), 0, terminal)
+        body = words[words.index("--json") + 1] if "--json" in words else ""
+        headers = [words[number + 1] for number, word in enumerate(words) if word == "-H"]
+        yield from _run(Command(f"{CURL} {shlex.join([words[-1], body, *headers])}", command.shown), 0, terminal)
     elif words[:2] == ["foldlog", "run"]:
         terminal.start_worker(line)
-    elif words[:3] == ["foldlog", "query", "serve"]:
+    elif words[:3] in (["foldlog", "query", "serve"], ["foldlog", "edge", "http"]):
         terminal.start_service(line)
     else:
         if words[:2] == ["foldlog", "down"]:

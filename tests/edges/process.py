@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.client.conftest import LONG
 from tests.engine.processes import ROOT
-from tests.engine.running import PATIENCE, Bank, eventually
+from tests.engine.running import Bank, eventually
 
 
 class Edge:
@@ -45,14 +46,14 @@ class Edge:
             assert self.process.poll() is None, self.output
             return re.search(pattern, self.output)
 
-        return eventually(look, f"the edge's saying {pattern}")
+        return eventually(look, f"the edge's saying {pattern}", LONG)
 
     def stop(self, number: int = signal.SIGINT) -> int:
         """Signals it and waits; its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            return self.process.wait(PATIENCE)
+            return self.process.wait(LONG)
         finally:
             self.close()
 

@@ -13,6 +13,7 @@ import pytest
 
 from foldlog import Client
 from tests.adapters.servers import RABBITMQ, Server, own
+from tests.client.conftest import LONG
 from tests.edges.process import Edge
 from tests.edges.rabbit import bound, command, publish, taken
 from tests.engine.bank import Close, Open, Post, Posted
@@ -73,11 +74,11 @@ def test_commands_while_rabbitmq_is_killed_and_the_edge_is_restarted(
     edge.process.kill()
     edge.process.wait()
     second = start("rabbitmq-in", "--queue", queue)
-    eventually(lambda: causes(bank, ids).keys() == ids, "the event of every command")
+    eventually(lambda: causes(bank, ids).keys() == ids, "the event of every command", LONG)
     # Again from the first on, as a sender does that does not know: an account remembers its 61 commands.
     asyncio.run(publish(server.url, queue, messages[:200]))
     asyncio.run(publish(server.url, queue, [command("Close", f"close-{id}", account=accounts[0])]))
-    eventually(lambda: causes(bank, {f"close-{id}"}), "what was sent last")
+    eventually(lambda: causes(bank, {f"close-{id}"}), "what was sent last", LONG)
     assert set(causes(bank, ids).values()) == {1}
     amounts = [event.amount for event, meta in bank.log() if isinstance(event, Posted) and meta.causation in ids]
     assert sum(amounts) == Decimal(1200)
@@ -91,7 +92,7 @@ def test_commands_keep_their_order(bank: Bank, server: Server, start: Start, id:
     messages += [command("Post", f"{n}-{id}", account=id, amount=str(n)) for n in range(1, 200)]
     asyncio.run(publish(server.url, queue, messages))
     edge = start("rabbitmq-in", "--queue", queue)
-    events = eventually(lambda: found if len(found := bank.events(id)) == 200 else None, "every event")
+    events = eventually(lambda: found if len(found := bank.events(id)) == 200 else None, "every event", LONG)
     assert [meta.causation for _, meta in events] == [str(message.message_id) for message in messages]
     assert edge.stop() == 0, edge.output
 
@@ -126,7 +127,7 @@ def test_what_is_no_command_is_put_aside_with_the_reason(bank: Bank, server: Ser
     assert [message.body for message in aside] == [message.body for message, _ in bad]
     for message, (_, reason) in zip(aside, bad, strict=True):
         assert reason in str(message.headers["x-foldlog-reason"])
-    eventually(lambda: len(bank.events(id)) == 3, "the events of what is a command")
+    eventually(lambda: len(bank.events(id)) == 3, "the events of what is a command", LONG)
     assert [meta.causation for _, meta in bank.events(id)] == [f"ce-{id}", f"b-{id}", f"i-{id}"]
     assert edge.stop() == 0, edge.output
 
@@ -144,7 +145,7 @@ def test_events_while_rabbitmq_is_killed(bank: Bank, server: Server, start: Star
     options = ("--exchange", exchange, "--group", f"g-{id}", "--from", "end")
     edge = start("rabbitmq-out", *options)
     with Client(bank.topology, bootstrap=bank.cluster.bootstrap, registry=bank.cluster.registry) as client:
-        first = eventually(lambda: probe(client, server, queue, f"{id}-probe"), "the first event")
+        first = eventually(lambda: probe(client, server, queue, f"{id}-probe"), "the first event", LONG)
         assert first
         client.send_all([Open(account) for account in accounts])
         for _ in range(2):

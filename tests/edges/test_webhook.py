@@ -20,6 +20,7 @@ import pytest
 from foldlog import Client
 from foldlog.core.errors import ConfigError
 from foldlog.edges.webhook import Webhook
+from tests.client.conftest import LONG
 from tests.edges.process import Edge
 from tests.engine.bank import Open, Post
 from tests.engine.processes import Worker
@@ -91,7 +92,7 @@ def test_a_receiver_that_fails_often_and_dies_gets_everything_in_order(
         try:
             client.send_all([Open(account) for account in accounts])
             client.send_all([Post(account, Decimal(1)) for account in accounts for _ in range(5)])
-            eventually(lambda: len(receiver.events) > 5, "the first events")
+            eventually(lambda: len(receiver.events) > 5, "the first events", LONG)
         except BaseException:
             edge.close()
             raise
@@ -99,7 +100,7 @@ def test_a_receiver_that_fails_often_and_dies_gets_everything_in_order(
     with receiver.open():
         client.send_all([Post(account, Decimal(1)) for account in accounts for _ in range(5)])
         wanted = {f"account:{account}@{version}" for account in accounts for version in range(1, 12)}
-        eventually(lambda: wanted <= {event["id"] for event in receiver.events}, "every event")
+        eventually(lambda: wanted <= {event["id"] for event in receiver.events}, "every event", LONG)
         assert edge.stop() == 0, edge.output
     assert "Traceback" not in edge.output
     versions: dict[str, list[int]] = {}
@@ -121,7 +122,7 @@ def test_a_signature_proves_who_sent_it(bank: Bank, client: Client, tmp_path: Pa
         edge = Edge(bank, tmp_path, "webhook", receiver.url, "--event", "Opened", FOLDLOG_WEBHOOK_SECRET=SECRET)
         try:
             client.send(Open(id))
-            eventually(lambda: [event for event in receiver.events if event["subject"] == id], "the event")
+            eventually(lambda: [event for event in receiver.events if event["subject"] == id], "the event", LONG)
             assert edge.stop() == 0, edge.output
         finally:
             edge.close()

@@ -31,11 +31,11 @@ PATIENCE = 30.0  # s
 Headers = list[tuple[str, str | bytes | None]]
 
 
-def eventually(look: Callable[[], T | None], what: str = "it") -> T:
-    """What `look` gives once it gives something true; fails after 30 s."""
-    deadline = time.monotonic() + PATIENCE
+def eventually(look: Callable[[], T | None], what: str = "it", patience: float = PATIENCE) -> T:
+    """What `look` gives once it gives something true; fails after 30 s, or as many as are said."""
+    deadline = time.monotonic() + patience
     while not (found := look()):
-        assert time.monotonic() < deadline, f"{what} did not happen in {PATIENCE:.0f} s"
+        assert time.monotonic() < deadline, f"{what} did not happen in {patience:.0f} s"
         time.sleep(0.02)
     return found
 

@@ -16,11 +16,13 @@ import structlog
 from foldlog import __version__
 from foldlog.core.errors import ConfigError
 from foldlog.edges.cloudevents import STRUCTURED, CloudEvent, structured
+from foldlog.edges.waiting import Patience
 
 log = structlog.get_logger()
 
 ANSWER_S = 15.0
 AT_ONCE = 16
+TRIES = 3
 
 
 class Webhook:
@@ -54,11 +56,21 @@ class Webhook:
     async def _chain(self, events: list[CloudEvent]) -> list[CloudEvent]:
         async with self._slots:
             for number, event in enumerate(events):
-                reason = await self._post(event)
-                if reason is not None:
-                    log.warning("an event was not taken", because=reason, id=event.id, type=event.type)
+                if not await self._told(event):
                     return events[number:]
         return []
+
+    async def _told(self, event: CloudEvent) -> bool:
+        """Whether one of a few tries in a row was taken."""
+        patience = Patience()
+        for left in reversed(range(TRIES)):
+            reason = await self._post(event)
+            if reason is None:
+                return True
+            if left:
+                await asyncio.sleep(patience.next())
+        log.warning("an event was not taken", because=reason, id=event.id, type=event.type)
+        return False
 
     async def _post(self, event: CloudEvent) -> str | None:
         """None where it was taken, else why not."""
