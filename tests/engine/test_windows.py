@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
+from foldlog.client.client import Client
 from foldlog.cluster import Cluster
-from foldlog.core import Record, View
+from foldlog.core import Record, Tumbling, View
+from foldlog.core.window import name_of
 from foldlog.testing import rows
 from tests.engine.processes import Worker
 from tests.engine.running import Bank, eventually, fresh
 from tests.engine.scraping import scrape, url_of
-from tests.engine.till import MINUTE, Ring, Rung, hourly, lately, tills, visits
+from tests.engine.till import MINUTE, Ring, Rung, Sold, hourly, lately, tills, visits
 
 SKUS, CUSTOMERS = ("lp", "cd", "mc", "dvd"), ("ada", "bob", "eve")
 
@@ -103,4 +105,20 @@ def test_late_events_are_counted_and_stay_in_the_log(shop: Bank, tmp_path: Path)
         assert found == 1
         assert "late events" in worker.output
     finally:
+        worker.close()
+
+
+def test_who_wrote_finds_the_row_of_its_window_at_once(shop: Bank, tmp_path: Path) -> None:
+    """The row's name says nothing about its partition; the key before it does."""
+    now = datetime.now(UTC)
+    worker = started(shop, tmp_path)
+    client = Client(shop.topology, bootstrap=shop.cluster.bootstrap, registry=shop.cluster.registry)
+    try:
+        for number in range(12):
+            reply = client.send(Ring(f"till {number}", f"sku {number}", "ada", number, now), timeout=30)
+            (span,) = Tumbling(60 * MINUTE).spans(now)
+            row = client.row(hourly, name_of(f"sku {number}", span.start), after=reply, timeout=30)
+            assert row == Sold(span.start, span.end, number)
+    finally:
+        client.close()
         worker.close()

@@ -59,8 +59,7 @@ def view(
     with loading.connect() as connection:
         topic = resolve(connection.bootstrap, context.name, processor.name)
         with output.bar(f"reading {topic}") as progress:
-            # All windows of a key are in the key's own partition.
-            home = key_of(key) if key is not None and processor.window else key
+            home = None if key is None else processor.home(key)
             entries = latest(read(connection.bootstrap, topic, key=home, progress=progress))
         if key is not None:
             names = (key, *(name for name in entries if processor.window and key_of(name) == key))

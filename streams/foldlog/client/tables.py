@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
 from confluent_kafka import Message, TopicPartition
@@ -27,11 +28,20 @@ LOOK_AGAIN_S = 5.0  # a reader follows a view to another generation after so lon
 class Table(Generic[Row]):
     """The rows of one generation of a view, kept as bytes; one reader at a time brings them up to date."""
 
-    def __init__(self, bootstrap: str, topology: Topology, codec: Codec, progress: Progress, generation: str) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        topology: Topology,
+        codec: Codec,
+        progress: Progress,
+        generation: str,
+        *,
+        home: Callable[[str], str],
+    ) -> None:
         self.generation = generation
         self.topic = table(topology.name, generation)
         self._bootstrap, self._admin, self._codec = bootstrap, admin(bootstrap), codec
-        self._progress = progress
+        self._progress, self._home = progress, home
         self._places = [(self.topic, partition) for partition in range(partition_count(bootstrap, self.topic))]
         self._rows: dict[bytes, bytes] = {}
         self._reached = dict.fromkeys(self._places, 0)
@@ -46,8 +56,8 @@ class Table(Generic[Row]):
         """
         deadline = time.monotonic() + timeout
         if after is not None:
-            self._progress.wait(after, key, deadline)
-        home = partition_of(key.encode(), len(self._places))
+            self._progress.wait(after, self._home(key), deadline)
+        home = partition_of(self._home(key).encode(), len(self._places))
         with self._lock:
             self._catch_up([self._places[home]], after is None, deadline)
             value = self._rows.get(key.encode())
@@ -122,6 +132,8 @@ class Tables:
         before = self._tables.get(view.name)
         if before is None or before.generation != live:
             progress = Progress(self._bootstrap, self._topology, view.sources, live)
-            self._tables[view.name] = Table(self._bootstrap, self._topology, self._codec, progress, live)
+            self._tables[view.name] = Table(
+                self._bootstrap, self._topology, self._codec, progress, live, home=view.home
+            )
             if before is not None:
                 before.close()

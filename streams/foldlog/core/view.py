@@ -9,7 +9,7 @@ from foldlog.core import signatures
 from foldlog.core.decider import Decider
 from foldlog.core.meta import Meta
 from foldlog.core.record import Record
-from foldlog.core.window import Window
+from foldlog.core.window import Window, key_of
 
 E = TypeVar("E", bound=Record)
 Row = TypeVar("Row", bound=Record)
@@ -51,6 +51,10 @@ class View(Generic[E, Row]):
     def generation(self) -> str:
         """The name of the rows of this version: the view's own, from version 2 on with its number."""
         return self.name if self.version == 1 else f"{self.name}.g{self.version}"
+
+    def home(self, key: str) -> str:
+        """What says in which partition the row of a key is: all windows of a key are in that of the key."""
+        return key_of(key) if self.window is not None else key
 
     @property
     def sources(self) -> tuple[Decider[Any, Any, Any], ...]:
