@@ -62,7 +62,6 @@ PROGRAMS = {
     name: f"{shlex.quote(sys.executable)} -c {shlex.quote(text)}"
     for name, text in {"psql": _SQL, "redis-cli": _GET_KEY}.items()
 }
-FIXED_PORT = re.compile(r"127\.0\.0\.1:(9180|8470)")  # as the pages name it; another one while they are followed
 FIXED_PORT = re.compile(r"127\.0\.0\.1:(9180|8470|8480)")  # as the pages name it; another one while they are followed
 # Ends with 1 by what it says, not by a fault.
 EXIT_CODES = {"foldlog topics diff topologies.orders": 1}  # nothing is applied yet
