@@ -110,3 +110,49 @@ def test_records_read_before_an_abort_are_not_delivered_after_it(cluster: Cluste
     member.feed.rewind(batch.epoch)
     member.feed.end(batch=True)
     assert not member.feed.begin(batch.epoch), "a batch of an ended epoch begins"
+
+
+@pytest.fixture
+def lone(cluster: Cluster, topic: str) -> Iterator[Member]:
+    """A member that owns both partitions of an empty topic and reads them."""
+    member = Member(cluster, topic, "lone")
+    try:
+        member.begin_at_the_start(member.wait(lambda item: isinstance(item, Assignment)))  # type: ignore[arg-type]
+        yield member
+    finally:
+        member.close()
+
+
+def ticks(member: Member) -> list[Batch]:
+    return [item for item in member.items if isinstance(item, Batch) and not item.messages]
+
+
+def test_when_something_is_due_a_batch_comes_though_no_record_does(lone: Member) -> None:
+    lone.feed.due = due = time.time() + 0.5
+    until(lambda: bool(ticks(lone)))
+    assert time.time() >= due
+    [tick] = ticks(lone)[:1]
+    assert tick.epoch == lone.feed.epoch
+    assert tick.offsets == {}
+    assert tick.group is not None, "the membership of that moment, by which the brokers may refuse it"
+
+
+def test_while_nothing_is_due_no_empty_batch_comes(lone: Member) -> None:
+    lone.feed.due = time.time() + 3600
+    time.sleep(0.5)
+    assert ticks(lone) == []
+
+
+def test_ticks_that_are_not_taken_do_not_pile_up(lone: Member) -> None:
+    lone.feed.due = 0.0
+    until(lambda: len(ticks(lone)) == 2)
+    time.sleep(0.5)
+    assert len(ticks(lone)) == 2, "one in work, one waiting"
+
+
+def test_after_its_epoch_nothing_comes_though_it_is_due(lone: Member) -> None:
+    lone.feed.rewind(lone.feed.epoch)
+    before = len(ticks(lone))
+    lone.feed.due = 0.0
+    time.sleep(0.5)
+    assert len(ticks(lone)) == before

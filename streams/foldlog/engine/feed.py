@@ -20,6 +20,7 @@ from foldlog.settings import Settings
 log = structlog.get_logger()
 
 _POLL = 0.05  # s: the longest that one call holds the consumer
+_SOON = 0.005  # s: the shortest, where something is due and the process thread has not come to it yet
 _PATIENCE = 1.0  # s: work that runs longer has its partitions paused, so that polling can go on
 _IN_FLIGHT = 2  # batches handed over and not done: one being processed, one waiting
 _LAST_CHANCE = 60.0  # s: how long a revocation waits for the batch in flight
@@ -126,7 +127,7 @@ class Feed:
             return
         self._resume(consumer)
         epoch = self._reading
-        messages = _consume(consumer, 1, min(_POLL, max(0.0, self.due - time.time())))
+        messages = _consume(consumer, 1, min(_POLL, max(_SOON, self.due - time.time())))
         if messages and self._records > 1:
             messages += _consume(consumer, self._records - 1, self._fill)
         batch = self._batch(consumer, epoch, messages)
