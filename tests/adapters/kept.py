@@ -22,7 +22,7 @@ from foldlog.contracts.exact_json import to_json
 from foldlog.contracts.subjects import push
 from foldlog.core.topics import topics
 from foldlog.kafka.admin import apply
-from foldlog.kafka.reading import latest, read
+from foldlog.kafka.reading import latest
 from foldlog.sinks.parquet_view import ParquetView, read_rows
 from foldlog.sinks.postgres_view import PostgresView
 from foldlog.sinks.redis_view import RedisView
@@ -32,6 +32,7 @@ from foldlog.sinks.target import Consistency, Target
 from tests.adapters.servers import POSTGRES, REDIS, Product
 from tests.cli.bank import Balance
 from tests.cli.conftest import Context, of_fresh_name
+from tests.engine.tail import Tail
 
 Rows = dict[str, dict[str, Any]]
 QUICK = Consistency(sync_ms=20, backoff_s=0.05, longest_backoff_s=0.5)
@@ -138,9 +139,14 @@ class Bank(Context):
         """The view as a sink reads it."""
         return source_of(self.cluster.bootstrap, self.codec, self.topology, self.topology.views[0])
 
+    @cached_property
+    def tail(self) -> Tail:
+        """The view's topic, read by one consumer that stays."""
+        return Tail(self.cluster.bootstrap, self.view, self.topology.partitions)
+
     def rows(self) -> Rows:
         """The view itself: the last row of each key in its topic."""
-        entries = latest(read(self.cluster.bootstrap, self.view))
+        entries = latest(self.tail.entries())
         return {key: to_json(self.codec.decode(entry.value or b"")) for key, entry in entries.items()}
 
 
@@ -150,7 +156,11 @@ def fresh_bank(cluster: Cluster, home: Path) -> Iterator[Bank]:
     with of_fresh_name(cluster, home) as context:
         apply(cluster.bootstrap, topics(context.topology), 1)
         push(context.topology, context.registry)
-        yield Bank(context.topology, context.module, cluster, context.registry)
+        bank = Bank(context.topology, context.module, cluster, context.registry)
+        try:
+            yield bank
+        finally:
+            bank.tail.close()
 
 
 def sink_of(kind: Kind, bank: Bank, place: Place, consistency: Consistency = QUICK) -> Sink:

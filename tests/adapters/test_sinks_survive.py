@@ -92,7 +92,7 @@ def test_killed_at_random_moments(kind: Kind, own_bank: Bank, place: PlaceOf, tm
     if kind.name == "postgres":
         audited(at)
     with writing(own_bank):
-        for _ in range(4):
+        for _ in range(3):
             before = kind.rows(at)
             process = start(kind, own_bank, at, log)
             eventually(lambda before=before: kind.rows(at) != before, f"a change\n{log.read_text()}")  # type: ignore[misc]
@@ -103,7 +103,7 @@ def test_killed_at_random_moments(kind: Kind, own_bank: Bank, place: PlaceOf, tm
     assert kind.rows(at) == own_bank.rows()
     changes = applied(kind, at)
     assert len(changes) == len(set(changes))
-    assert kind.name == "redis" or len(changes) > 100
+    assert kind.name == "redis" or len(changes) > 50
     assert "Traceback" not in log.read_text()
 
 
