@@ -204,7 +204,7 @@ def test_only_a_sagas_own_commands_are_taken_from_its_topic(bank: Bank, kind: st
 def test_garbage_in_the_log_is_put_aside_by_each_reader(bank: Bank, worker: Worker) -> None:
     """Nobody but the engine may write a log; where somebody did, its readers go on."""
     place = bank.put(b"garbage", b"garbage", topic=topics.events(bank.name, "account"))
-    readers = {"balances", "wealth", "transfer", "tellers"}
+    readers = {"balances", "wealth", "transfer", "standing", "tellers"}
     eventually(lambda: {letter.processor for letter in bank.letters_of(place)} == readers)
     goes_on(bank, partition_of(place))
     assert worker.is_ready()

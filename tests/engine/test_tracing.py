@@ -120,7 +120,7 @@ def test_a_trace_leads_from_a_command_to_its_views_and_through_its_saga(
         for attribute in span.attributes
         if attribute.key == "messaging.consumer.group.name"
     }
-    assert groups == {f"{name}.{each}" for each in ("balances", "wealth", "transfer", "tellers")}
+    assert groups == {f"{name}.{each}" for each in ("balances", "wealth", "transfer", "standing", "tellers")}
     assert collector.services == {name}
     assert worker.stop() == 0, worker.output
     credits = [span for span in collector.of(TRACE, f"process {name}.account.commands") if span != debit]
