@@ -48,12 +48,12 @@ def test_commands_events_and_rows(bank: Bank, worker: Worker, id: str) -> None:
 
 def test_the_loop_goes_on_while_something_is_waited_for(worker: Worker, bank: Bank) -> None:
     async def body(client: AsyncClient) -> None:
-        waiting = asyncio.ensure_future(client.send(Open("a"), id="o1", timeout=1))
+        waiting = asyncio.ensure_future(client.send(Open("a"), id="o1", timeout=4))
         turns = 0
         while not waiting.done():
             turns += 1
             await asyncio.sleep(0.01)
-        with pytest.raises(DeadlineError, match="no reply to Open o1 in 1 s"):
+        with pytest.raises(DeadlineError, match="no reply to Open o1 in 4 s"):
             await waiting
         assert turns > 20
         with pytest.raises(EncodeError):

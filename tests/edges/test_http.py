@@ -133,6 +133,24 @@ def test_without_a_worker_the_answer_is_pending(bank: Bank, tmp_path: Path) -> N
             edge.close()
 
 
+def test_what_kafka_does_not_acknowledge_is_never_answered_with_202(bank: Bank, tmp_path: Path) -> None:
+    with fresh_bank(bank.cluster) as idle:
+        edge = Edge(idle, tmp_path, "http", "--http", "127.0.0.1:0", "--wait", "2")
+        try:
+            url = f"{edge.said(r'http://[^;]+')[0]}/commands/{idle.name}"
+            idle.remove([idle.commands])  # Kafka can take nothing
+            one = httpx.post(f"{url}/Open", json={"account": "a"}, headers={"Idempotency-Key": "o1"}, timeout=60)
+            many = httpx.post(url, json=[{"type": "Open", "data": {"account": "b"}, "id": "o2"}], timeout=60)
+            for answer in (one, many):
+                assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+                assert "Kafka has not acknowledged it" in answer.json()["detail"]
+            assert one.json()["command_id"] == "o1"
+            assert [each["sent"] for each in many.json()["outcomes"]] == [False]
+            assert edge.stop() == 0, edge.output
+        finally:
+            edge.close()
+
+
 def test_many_at_once_are_checked_whole_and_answered_in_order(http: Api, bank: Bank, id: str) -> None:
     post = {"type": "Post", "data": {"account": id, "amount": "1"}}
     commands = [{"type": "Open", "data": {"account": id}, "id": f"o-{id}"}, *(post for _ in range(99))]

@@ -73,14 +73,16 @@ class AsyncClient:
         self,
         commands: Iterable[Record | Command],
         timeout: float = REPLY_S,  # noqa: ASYNC109
-    ) -> list[Reply | None]:
-        """As `send_all`, with None for each command that has no reply in time."""
+    ) -> list[Reply | DeadlineError]:
+        """As `send_all`, with the error for each command that has no reply in time."""
         sent = await self._submitted(commands)
         found = await asyncio.gather(*(self._awaited(pending, timeout) for pending in sent), return_exceptions=True)
+        outcomes: list[Reply | DeadlineError] = []
         for each in found:
             if isinstance(each, BaseException) and not isinstance(each, DeadlineError):
                 raise each
-        return [each if isinstance(each, Reply) else None for each in found]
+            outcomes.append(each)
+        return outcomes
 
     async def publish(self, command: Record | Command, *, reply: bool = False) -> str:
         """Sends a command; its place, once every replica has it. With `reply`, one is asked for."""

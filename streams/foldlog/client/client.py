@@ -157,9 +157,12 @@ class Client:
     def give_up(self, pending: Pending, timeout: float) -> DeadlineError:
         """Waits no longer for a reply; the error that says so."""
         self._sender.forget(pending)
+        sent = pending.place.done() and pending.place.exception() is None
+        why = "is `foldlog run` running?" if sent else "Kafka has not acknowledged it."
         return DeadlineError(
-            f"no reply to {type(pending.command.record).__name__} {pending.command.id} in {timeout:g} s: is "
-            "`foldlog run` running? It may be carried out all the same; repeat it under its id"
+            f"no reply to {type(pending.command.record).__name__} {pending.command.id} in {timeout:g} s: {why} "
+            "It may be carried out all the same; repeat it under its id",
+            sent,
         )
 
 

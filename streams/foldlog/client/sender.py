@@ -23,9 +23,10 @@ T = TypeVar("T")
 
 
 class Pending(NamedTuple):
-    """A command that was sent, with its id, and the reply that is to come."""
+    """A command that was sent, with its id, its place once Kafka has it, and the reply that is to come."""
 
     command: Command
+    place: Future[str]
     reply: Future[Reply]
 
 
@@ -48,16 +49,17 @@ class Sender:
 
     def publish(self, command: Command, reply: bool) -> Future[str]:
         """Its place in Kafka, `topic:partition:offset`, once every replica has it; with `reply`, one is asked for."""
-        delivered: Future[str] = _running(Future())
-        self._send(command, delivered, delivered.set_result, self._replies.topic if reply else None)
-        return delivered
+        place: Future[str] = _running(Future())
+        self._send(command, place, None, self._replies.topic if reply else None)
+        return place
 
     def submit(self, command: Command) -> Pending:
         """Sends it and asks for its reply; a command without an id gets one."""
-        pending = Pending(command if command.id else command._replace(id=new_id()), _running(Future()))
+        named = command if command.id else command._replace(id=new_id())
+        pending = Pending(named, _running(Future()), _running(Future()))
         self._replies.expect(str(pending.command.id), pending.reply)
         try:
-            self._send(pending.command, pending.reply, lambda _: None, self._replies.topic)
+            self._send(pending.command, pending.place, pending.reply, self._replies.topic)
         except BaseException:
             self.forget(pending)
             raise
@@ -76,18 +78,15 @@ class Sender:
         self._abandon(ClusterError("the client was closed before the reply came"))
         self._replies.close()
 
-    def _send(
-        self,
-        command: Command,
-        waiting: "Future[str] | Future[Reply]",
-        done: Callable[[str], None],
-        reply_to: str | None,
-    ) -> None:
+    def _send(self, command: Command, place: Future[str], answered: Future[Reply] | None, reply_to: str | None) -> None:
         def delivered(error: KafkaError | None, message: Message) -> None:
             if error is None:
-                done(f"{message.topic()}:{message.partition()}:{message.offset()}")
-            elif not waiting.done():
-                waiting.set_exception(ClusterError(f"Kafka at {self._bootstrap}: not delivered: {error.str()}"))
+                place.set_result(f"{message.topic()}:{message.partition()}:{message.offset()}")
+                return
+            failure = ClusterError(f"Kafka at {self._bootstrap}: not delivered: {error.str()}")
+            place.set_exception(failure)
+            if answered is not None and not answered.done():
+                answered.set_exception(failure)
 
         topic, key, value = self._outbox.outgoing(command.record)
         self._producer.send(topic, key, value, command.headers(reply_to), delivered)

@@ -47,7 +47,14 @@ class ClusterError(FoldlogError):
 
 
 class DeadlineError(FoldlogError):
-    """What was waited for did not come in time; a command may be carried out all the same: repeat it under its id."""
+    """What was waited for did not come in time; a command may be carried out all the same: repeat it under its id.
+
+    `sent` is True where Kafka is known to have the command.
+    """
+
+    def __init__(self, message: str, sent: bool = False) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 class QueryError(FoldlogError):

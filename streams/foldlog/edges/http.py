@@ -71,24 +71,30 @@ class Door:
             return self._pending(command, sent)
         try:
             (reply,) = await self._client.send_all([command], wait)
-        except DeadlineError:
-            return self._pending(command, sent)
+        except DeadlineError as error:
+            return self._pending(command, sent) if error.sent else _unsent(str(error), command_id=command.id)
         return _outcome(reply)
 
     async def _many(self, commands: list[Command], wait: float) -> Response:
         sent = datetime.now(UTC)
         named = [command if command.id else command._replace(id=new_id()) for command in commands]
         found = await self._client.outcomes(named, wait)
+        late = [each for each in found if isinstance(each, DeadlineError)]
         outcomes = [
-            plain(reply) if reply else {"command_id": c.id, "status": "pending", "status_url": self._url(c, sent)}
-            for c, reply in zip(named, found, strict=True)
+            plain(each) if isinstance(each, Reply) else {**self._waiting(command, sent), "sent": each.sent}
+            for command, each in zip(named, found, strict=True)
         ]
-        return _json(200 if all(found) else 202, outcomes, {})
+        unsent = [each for each in late if not each.sent]
+        if unsent:
+            return _unsent(str(unsent[0]), outcomes=outcomes)
+        return _json(202 if late else 200, outcomes, {})
+
+    def _waiting(self, command: Command, sent: datetime) -> dict[str, str | None]:
+        return {"command_id": command.id, "status": "pending", "status_url": self._url(command, sent)}
 
     def _pending(self, command: Command, sent: datetime) -> Response:
-        url = self._url(command, sent)
-        body = {"command_id": command.id, "status": "pending", "status_url": url}
-        return _json(202, body, {"Location": url, "Retry-After": "1"})
+        body = self._waiting(command, sent)
+        return _json(202, body, {"Location": str(body["status_url"]), "Retry-After": "1"})
 
     def _url(self, command: Command, sent: datetime) -> str:
         # A minute back: clocks differ, and the reply is looked for from there on.
@@ -144,6 +150,11 @@ def _wait(request: Request, default: float) -> float:
                 raise HTTPException(400, f"Prefer: wait is a number of seconds, not `{value}`")
             return min(float(value), LONGEST_WAIT)
     return default
+
+
+def _unsent(detail: str, **more: Any) -> Response:
+    """Kafka is not known to have it."""
+    return problems.problem(503, detail, {"Retry-After": problems.RETRY_S}, **more)
 
 
 def _outcome(reply: Reply) -> Response:
