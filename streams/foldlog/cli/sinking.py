@@ -61,12 +61,22 @@ def run(
     with loading.connect() as connection, _shown(context.name, place, target.name, how.form) as on_progress:
         source = source_of(connection.bootstrap, connection.codec(context), context, of)
         sink = Sink(source, target, consistency, on_progress)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: sink.stop.set())
-        if how.rebuild:
-            target.clear()
-        sink.run(once=how.once)
+        with _stopping(sink.stop.set):
+            if how.rebuild:
+                target.clear()
+            sink.run(once=how.once)
     output.note(f"{sink.records:,} records of {source.topic} in {sink.transactions:,} transactions to {target.name}")
+
+
+@contextmanager
+def _stopping(stop: Callable[[], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM tell it to stop, until the end of the block."""
+    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
