@@ -89,19 +89,19 @@ def test_a_receiver_that_fails_often_and_dies_gets_everything_in_order(
     receiver = Receiver(failing=0.3)
     with receiver.open():
         edge = Edge(bank, tmp_path, "webhook", receiver.url)
-        try:
+    try:
+        with receiver.open():
             client.send_all([Open(account) for account in accounts])
             client.send_all([Post(account, Decimal(1)) for account in accounts for _ in range(5)])
             eventually(lambda: len(receiver.events) > 5, "the first events", LONG)
-        except BaseException:
-            edge.close()
-            raise
-    time.sleep(1)  # nobody answers
-    with receiver.open():
-        client.send_all([Post(account, Decimal(1)) for account in accounts for _ in range(5)])
-        wanted = {f"account:{account}@{version}" for account in accounts for version in range(1, 12)}
-        eventually(lambda: wanted <= {event["id"] for event in receiver.events}, "every event", LONG)
-        assert edge.stop() == 0, edge.output
+        time.sleep(1)  # nobody answers
+        with receiver.open():
+            client.send_all([Post(account, Decimal(1)) for account in accounts for _ in range(5)])
+            wanted = {f"account:{account}@{version}" for account in accounts for version in range(1, 12)}
+            eventually(lambda: wanted <= {event["id"] for event in receiver.events}, "every event", LONG)
+            assert edge.stop() == 0, edge.output
+    finally:
+        edge.close()
     assert "Traceback" not in edge.output
     versions: dict[str, list[int]] = {}
     for event in receiver.events:
