@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 # One environment is installed into: never from two targets at once, whatever -j says.
 .NOTPARALLEL:
-.PHONY: help setup demo test test-adapters bench chaos chaos-smoke chaos-rules kill-tests check lint types imports contracts format schemas manifests up down \
+.PHONY: help setup demo test test-adapters bench bench-read chaos chaos-smoke chaos-rules kill-tests check lint types imports contracts format schemas manifests up down \
 	status clean distclean
 
 VENV := .venv
@@ -43,6 +43,9 @@ test-adapters: $(DEV) ## the tests that need PostgreSQL, Redis and RabbitMQ: by 
 
 bench: $(DEV) ## foldlog beside Kafka Streams, Quix Streams and Faust: build/bench.json (half an hour)
 	@$(BIN)/python -m tests.bench $(BENCH)
+
+bench-read: $(DEV) ## the query service: catching up, lists under load, restart: build/bench-read.json
+	@$(BIN)/python -m tests.bench.read $(BENCH)
 
 chaos: $(DEV) ## three brokers, workers and clients under real faults: make chaos SECONDS=180 SEED=7
 	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) --seed $(SEED) $(CHAOS)

@@ -1,5 +1,9 @@
 """Read your writes: whoever sent a command sees its effect in a view, however busy everything is."""
 
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -18,7 +22,7 @@ from tests.engine.bank import Balance, Open, Post
 from tests.engine.processes import Worker
 from tests.engine.running import Bank, eventually
 from tests.query.filling import Rows, second_generation
-from tests.query.processes import Served
+from tests.query.processes import ROOT, Served
 
 TRIES = 300
 READERS = 6
@@ -194,3 +198,26 @@ def test_after_a_change_of_generation_the_new_one_is_waited_for(served: Served, 
     point(bank.cluster.bootstrap, bank.name, "balances", "balances")
     eventually(lambda: served.get("/views").json()["views"][0]["topic"].endswith(".balances"), "the way back")
     assert served.get(f"/views/balances/{account}", after=at, wait_ms=30_000).status_code == 200
+
+
+def test_the_command_line_waits_too(bank: Bank, sender: Sender, load: None) -> None:
+    def view(account: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "foldlog.cli.main", "view", f"{bank.name}.balances", account, *arguments]
+        kafka = {"FOLDLOG_BOOTSTRAP": bank.cluster.bootstrap, "FOLDLOG_REGISTRY": bank.cluster.registry}
+        environment = {**os.environ, **kafka, "BANK": bank.name}
+        return subprocess.run(
+            [*command, "--topology", "tests.engine.bank", "--format", "json"],
+            cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    for _ in range(2):
+        account = uuid.uuid4().hex
+        ran = view(account, "--after", sender.ask(Open(account, "ada")))
+        assert (ran.returncode, json.loads(ran.stdout)["owner"]) == (0, "ada"), ran.stderr
+    log = events(bank.name, "account")
+    late = view("x", "--after", f"{log}:0:999999999", "--timeout", "0.5")
+    assert (late.returncode, late.stdout) == (1, "")
+    assert f"{bank.name}.balances is not at {log}:0:999999999 after 0.5 s" in late.stderr
+    wrong = view("x", "--after", f"{log}:3:0")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert wrong.stderr == f"error: {bank.name}.balances never comes to {log}:3:0: it reads {log}\n"

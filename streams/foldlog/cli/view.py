@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foldlog.cli import loading, output
+from foldlog.cli.after import contained
 from foldlog.cli.arguments import TopologyOption, examples
 from foldlog.cli.values import cell
 from foldlog.core.errors import ConfigError, ContractError, DecodeError
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
         epilog=examples(
             "foldlog view orders.customers",
             "foldlog view orders.customers 00042 --format json",
+            "foldlog view orders.customers 00042 --after orders.order.events:0:17",
             "foldlog view orders.customers --format csv > customers.csv",
         )
     )(view)
@@ -41,7 +43,13 @@ def register(app: typer.Typer) -> None:
 def view(
     target: Annotated[str, typer.Argument(metavar="CONTEXT.VIEW", help="Which view, for example `orders.customers`.")],
     key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="Only the rows of this key.")] = None,
+    *,
     style: Annotated[Format, typer.Option("--format", help="How rows are printed.")] = Format.TABLE,
+    after: Annotated[
+        str | None,
+        typer.Option(metavar="POSITION", help="Wait until the view contains this event: a reply's position."),
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, metavar="S", help="With --after: give up after S seconds.")] = 30.0,
     topology: TopologyOption = None,
 ) -> None:
     """Print the rows of a view, sorted by key; with KEY only that row, and exit 1 where there is none.
@@ -58,6 +66,8 @@ def view(
         raise ConfigError(f"{target} is a {loading.kind(processor)}, not a view; try `foldlog inspect {target} ID`")
     with loading.connect() as connection:
         topic = resolve(connection.bootstrap, context.name, processor.name)
+        if after is not None:
+            contained(connection.bootstrap, context, processor, topic, token=after, seconds=timeout)
         with output.bar(f"reading {topic}") as progress:
             home = None if key is None else processor.home(key)
             entries = latest(read(connection.bootstrap, topic, key=home, progress=progress))

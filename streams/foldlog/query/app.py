@@ -1,7 +1,7 @@
 """The query service over HTTP."""
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from fastapi import Depends, FastAPI, Header, Path, Query, Request, Response
@@ -35,7 +35,7 @@ class Statement(BaseModel):
     parameters: list[str | int | float | bool | None] | dict[str, str | int | float | bool | None] = []
 
 
-def _after(
+async def _after(  # a coroutine, since others are given to a thread
     after: Annotated[str, Query(description="Places of events, `topic:partition:offset`, that it contains.")] = "",
     wait_ms: Annotated[int | None, Query(ge=0, le=60_000, description="How long to wait for them.")] = None,
     foldlog_after: Annotated[str, Header(description="As `after`.")] = "",
@@ -44,29 +44,41 @@ def _after(
     return After(f"{after},{foldlog_after}", wait_ms)
 
 
-class Wanted:
+class Wanted(NamedTuple):
     """Which rows of a view, in which order and form."""
 
-    def __init__(
-        self,
-        *,
-        sort: Annotated[str, Query(description="Columns with commas between; `-` before one that descends.")] = "",
-        columns: Annotated[str, Query(description="Only these columns, and those that are sorted by.")] = "",
-        limit: Annotated[int | None, Query(ge=1, le=10_000_000, description="Rows; JSON: 100, most 10,000.")] = None,
-        offset: Annotated[int, Query(ge=0, le=1 << 40, description="Rows to leave out; `cursor` is faster.")] = 0,
-        cursor: Annotated[str, Query(max_length=10_000, description="`next` of the page before.")] = "",
-        form: Form = None,
-        accept: Accept = "",
-    ) -> None:
-        self.form = negotiated(form, accept)
-        self.is_page = self.form is Format.JSON
-        self.limit = min(limit or 100, JSON_ROWS) if self.is_page else limit
-        self._sort, self._columns, self._offset, self._cursor = sort, columns, offset, cursor
+    form: Format
+    sort: str
+    columns: str
+    limit: int | None
+    offset: int
+    cursor: str
+
+    @property
+    def is_page(self) -> bool:
+        """JSON comes in pages, files are whole."""
+        return self.form is Format.JSON
 
     def listing(self, filters: list[tuple[str, str]], most: int) -> Listing:
         """The list; with one row more than there may be, which tells that there are more."""
         limit = (self.limit or most) + (self.is_page or self.limit is None)
-        return Listing(filters, self._sort, self._columns, limit, self._offset, self._cursor)
+        return Listing(filters, self.sort, self.columns, limit, self.offset, self.cursor)
+
+
+async def _wanted(
+    *,
+    sort: Annotated[str, Query(description="Columns with commas between; `-` before one that descends.")] = "",
+    columns: Annotated[str, Query(description="Only these columns, and those that are sorted by.")] = "",
+    limit: Annotated[int | None, Query(ge=1, le=10_000_000, description="Rows; JSON: 100, most 10,000.")] = None,
+    offset: Annotated[int, Query(ge=0, le=1 << 40, description="Rows to leave out; `cursor` is faster.")] = 0,
+    cursor: Annotated[str, Query(max_length=10_000, description="`next` of the page before.")] = "",
+    form: Form = None,
+    accept: Accept = "",
+) -> Wanted:
+    """Which rows are wanted."""
+    chosen = negotiated(form, accept)
+    most = min(limit or 100, JSON_ROWS) if chosen is Format.JSON else limit
+    return Wanted(chosen, sort, columns, most, offset, cursor)
 
 
 Waiting = Annotated[After, Depends(_after)]
@@ -135,7 +147,7 @@ class _Api:
         return _json(dict(zip(names, rows[0], strict=True)), headers)
 
     async def rows(
-        self, request: Request, view: View, wanted: Annotated[Wanted, Depends()], after: Waiting
+        self, request: Request, view: View, wanted: Annotated[Wanted, Depends(_wanted)], after: Waiting
     ) -> Response:
         """Any other parameter is a filter, `column=OPERATOR:VALUE`; all of them must hold.
 

@@ -1,6 +1,5 @@
 """Questions to the replica's file, within limits of time, rows and memory."""
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -10,10 +9,17 @@ import pyarrow as pa
 
 from foldlog.core.errors import QueryError
 from foldlog.kafka.marks import Place
+from foldlog.query.deadlines import Deadlines
 from foldlog.query.statements import Statement, checked
 from foldlog.query.storage import Storage
 
 _PORTION = 2048  # rows that are taken at once
+_STATE = (  # one statement, since each costs as much as a small answer
+    'SELECT NULL, topic, "partition", next FROM _foldlog.positions '
+    "UNION ALL SELECT name, topic, NULL, NULL FROM _foldlog.shown"
+)
+# Of DuckDB, of Arrow, and of values that Python cannot hold.
+_ERRORS = (duckdb.Error, pa.ArrowException, OSError, MemoryError, ArithmeticError, ValueError, TypeError)
 _FATAL = ("INTERNAL Error", "FATAL Error")
 
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -40,11 +46,16 @@ class Reader:
 
     def __init__(self, storage: Storage, limits: Limits) -> None:
         self._storage = storage
+        self._deadlines = Deadlines()
         self.limits = limits
+
+    def close(self) -> None:
+        """Ends the thread that watches the time."""
+        self._deadlines.close()
 
     def check(self, sql: str) -> Statement:
         """The statement of a text; QueryError where it is not one to be answered."""
-        with self._asking(None) as cursor:
+        with self._asking() as cursor:
             return checked(cursor, sql)
 
     def ask(self, sql: str, parameters: Parameters, rows: int, take: Callable[[Answer], Any]) -> Any:
@@ -52,10 +63,10 @@ class Reader:
 
         Raises QueryError where the statement is wrong, takes too long, has more rows than these or is too large.
         """
-        with self._asking(self.limits.seconds) as cursor:
-            found = cursor.execute('SELECT topic, "partition", next FROM _foldlog.positions').fetchall()
-            positions = {(topic, partition): position for topic, partition, position in found}
-            topics = dict(cursor.execute("SELECT name, topic FROM _foldlog.shown").fetchall())
+        with self._asking() as cursor:
+            found = cursor.execute(_STATE).fetchall()
+            positions = {(topic, partition): position for name, topic, partition, position in found if name is None}
+            topics = {name: topic for name, topic, _, _ in found if name is not None}
             relation = cursor.sql(sql, params=parameters or None)
             if relation is None:
                 raise QueryError("the statement has no result")
@@ -73,22 +84,17 @@ class Reader:
             yield batch
 
     @contextmanager
-    def _asking(self, seconds: float | None) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A snapshot whose errors are QueryErrors, interrupted after some seconds."""
-        with self._storage.snapshot() as cursor, _timed(cursor, seconds) as expired:
+    def _asking(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A snapshot whose errors are QueryErrors, interrupted when its time is over."""
+        with (
+            self._storage.snapshot() as cursor,
+            self._deadlines.of(cursor.interrupt, self.limits.seconds) as expired,
+        ):
             try:
                 yield cursor
             except QueryError:
                 raise
-            except (
-                duckdb.Error,
-                pa.ArrowException,
-                OSError,
-                MemoryError,
-                ArithmeticError,
-                ValueError,
-                TypeError,
-            ) as error:
+            except _ERRORS as error:
                 raise self._refusal(error, expired.is_set()) from error
 
     def _refusal(self, error: BaseException, expired: bool) -> Exception:
@@ -100,22 +106,3 @@ class Reader:
         if text.startswith(_FATAL):
             return error if isinstance(error, Exception) else RuntimeError(text)
         return QueryError(text.partition("\n\nPossible solutions")[0])
-
-
-@contextmanager
-def _timed(cursor: duckdb.DuckDBPyConnection, seconds: float | None) -> Iterator[threading.Event]:
-    expired = threading.Event()
-    if seconds is None:
-        yield expired
-        return
-
-    def expire() -> None:
-        expired.set()
-        cursor.interrupt()
-
-    timer = threading.Timer(seconds, expire)
-    timer.start()
-    try:
-        yield expired
-    finally:
-        timer.cancel()

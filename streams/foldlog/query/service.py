@@ -70,7 +70,7 @@ class Service:
 
     def close(self) -> None:
         """Ends all of its threads."""
-        for each in (self._rows, self._sql, self._frontier, self.replica):
+        for each in (self._rows, self._sql, self._reader, self._frontier, self.replica):
             each.close()
 
     def view(self, name: str) -> View[Any, Any]:

@@ -1,6 +1,7 @@
 """The query service as a process: an address, signals, and an end that leaves nothing half done."""
 
 import asyncio
+import ctypes
 import resource
 import signal
 import socket
@@ -17,7 +18,10 @@ from foldlog.query.changes import Changes
 from foldlog.query.service import Service
 
 _LAST_ANSWERS = 3  # s for those who still wait for one at the end
-_BESIDES = 512 << 20  # bytes for Python, Kafka's client and answers on their way
+_BESIDES = 2 << 30  # bytes for Python, Kafka's client and answers on their way
+_RESERVE, _PIECE = 256 << 20, 1 << 20
+# glibc's M_TRIM_THRESHOLD and M_MMAP_THRESHOLD: the main heap, of the thread that answers, keeps what it has.
+_KEEPING = ((-1, 1 << 30), (-3, 32 << 20))
 
 
 class _Server(uvicorn.Server):
@@ -79,8 +83,10 @@ def bound_memory(memory_mb: int) -> None:
     """Lets this process have no more data than it has now, so much again for rows and queries, and some more.
 
     DuckDB counts what its operators hold and not every text that a function makes: without this bound, a query that
-    makes texts of gigabytes would take the whole machine; with it, the query fails.
+    makes texts of gigabytes would take the whole machine; with it, the query fails. DuckDB keeps what it was given,
+    so the thread that answers has a reserve from the start.
     """
+    _reserve()
     used = next(
         int(line.split()[1]) << 10
         for line in Path("/proc/self/status").read_text().splitlines()
@@ -89,3 +95,19 @@ def bound_memory(memory_mb: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     wanted = used + 2 * (memory_mb << 20) + _BESIDES
     resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard < 0 else min(wanted, hard), hard))
+
+
+def _reserve() -> None:
+    """Memory in the main heap that the C library does not give back to the system."""
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "mallopt"):  # not glibc
+        return
+    libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = (
+        ctypes.c_void_p,
+        [ctypes.c_size_t],
+        [ctypes.c_void_p],
+    )
+    for option, value in _KEEPING:
+        libc.mallopt(option, value)
+    for piece in [libc.malloc(_PIECE) for _ in range(_RESERVE // _PIECE)]:
+        libc.free(piece)
