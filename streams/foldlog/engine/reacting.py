@@ -82,7 +82,7 @@ class Reacting(Kind):
         self._effects.run(chains, _PATIENCE)
         for chain in chains:
             ended, done = chain.ended and chain.future is not None, chain.done  # in this order
-            if not ended or done < len(chain.effects):
+            if done < len(chain.effects):  # all may be done of a chain that is about to end
                 self._park(chain, done, ended, work, work.parking)
 
     def ring(self, partitions: Mapping[int, Any], work: Work) -> None:
