@@ -10,7 +10,7 @@ import pytest
 
 from foldlog.kafka.generations import point
 from tests.engine.bank import Balance
-from tests.engine.running import Bank
+from tests.engine.running import Bank, eventually
 from tests.query.filling import Rows, balance, second_generation
 from tests.query.processes import Served
 
@@ -74,6 +74,8 @@ def test_of_one_row_only(served: Served, rows: Rows) -> None:
         next(events)
         rows.write({"other": balance(1), "wanted": balance(2), "another": balance(3)})
         assert changes(events, 1) == {"wanted": shown("wanted", balance(2))}
+    # Otherwise the next test hears of it.
+    eventually(lambda: served.get("/views/balances/another").status_code == 200, "the row beside it")
 
 
 def test_who_comes_again_hears_what_was_missed_and_nothing_twice(served: Served, rows: Rows) -> None:
