@@ -22,7 +22,7 @@ class Settings(BaseSettings):
         description="this process's stable name; default: a free slot",
     )
     batch_records: int = Field(default=10_000, ge=1, le=100_000, description="most records in one transaction")
-    batch_ms: int = Field(default=5, ge=1, le=10_000, description="how long a batch waits to fill, in ms")
+    batch_ms: int = Field(default=20, ge=1, le=10_000, description="how long a batch waits to fill, in ms")
     snapshot_events: int = Field(
         default=50_000,
         ge=1,

@@ -8,7 +8,7 @@ from foldlog.cli.arguments import Json, examples
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command("settings", epilog=examples("foldlog settings", "FOLDLOG_BATCH_MS=20 foldlog settings --json"))(
+    app.command("settings", epilog=examples("foldlog settings", "FOLDLOG_BATCH_MS=50 foldlog settings --json"))(
         settings
     )
 
