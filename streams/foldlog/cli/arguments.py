@@ -1,5 +1,6 @@
 """The arguments and options that several commands share."""
 
+import getpass
 from typing import Annotated
 
 import typer
@@ -17,3 +18,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def examples(*lines: str) -> str:
     """The epilog of a command's help."""
     return "\n\n".join(("[bold]Examples[/]", *(f"$ [cyan]{line}[/]" for line in lines)))
+
+
+def user() -> str | None:
+    """Whoever gives an order without saying who: the user of this terminal, None where it has no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have none
+        return None

@@ -193,12 +193,13 @@ def http(
     """
     try:
         from foldlog.edges import serving
+        from foldlog.web.listening import listening
     except ModuleNotFoundError as error:
         raise ConfigError(f"{error}: install foldlog[edges]") from error
     from foldlog.client.asynchronous import AsyncClient
 
     context = loading.topology(topology)
-    with closing(serving.listening(address)) as server:
+    with closing(listening(address)) as server:
         serving.run(AsyncClient(context), server, wait, lambda: _say(context.name, server))
 
 

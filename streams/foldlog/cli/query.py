@@ -54,7 +54,8 @@ def serve(
     disturbed. A restart reads only what is new. There is no password: keep it on the loopback or behind a proxy.
     """
     try:
-        from foldlog.query.serving import bound_memory, listening, run
+        from foldlog.query.serving import bound_memory, run
+        from foldlog.web.listening import listening
     except ModuleNotFoundError as error:
         raise ConfigError(f"{error}: install foldlog[query]") from error
     from contextlib import closing

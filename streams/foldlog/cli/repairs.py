@@ -1,12 +1,12 @@
 """What an operator orders: who asks, why, and the orders written together."""
 
-import getpass
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from foldlog.cli.arguments import user
 from foldlog.cli.letters import check_cause
 from foldlog.core import topics
 from foldlog.core.partitioning import partition_of
@@ -28,7 +28,7 @@ Order = tuple[int | None, bytes, Repair]  # its partition, else that of the key;
 
 def maker(action: str, actor: str | None, why: str) -> Callable[..., Repair]:
     """Makes orders of one kind to processors, all by the same person at the same time."""
-    who, now = actor or _user(), datetime.now(UTC)
+    who, now = actor or user() or "unknown", datetime.now(UTC)
     return lambda processor, **of: Repair(action, processor, who, now, why=why, **of)
 
 
@@ -53,10 +53,3 @@ def write(connection: "Connection", context: str, orders: Iterable[Order], besid
         for partition, key, repair in orders
     ]
     write_together(connection.bootstrap, [*beside, *records])
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return "unknown"

@@ -1,13 +1,12 @@
 """`foldlog sagas`: where sagas stand, what they wait for, how they came there; and an operator's way to move one."""
 
-import getpass
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args
 
 import typer
 
 from foldlog.cli import loading, output
-from foldlog.cli.arguments import Json, TopologyOption, examples
+from foldlog.cli.arguments import Json, TopologyOption, examples, user
 from foldlog.cli.timeline import Shown, cells, details, print_details, summary
 from foldlog.core.errors import ConfigError, ContractError, DecodeError
 from foldlog.core.saga import Saga
@@ -143,17 +142,10 @@ def _intervene(target: str, id_: str, wanted: _Wanted, topology: str | None) -> 
     context, saga = _saga(target, topology)
     command = intervention(saga, id_, wanted.action, wanted.step, wanted.reason)
     with Client(context) as client:
-        reply = client.send(command, actor=wanted.actor or _user())
+        reply = client.send(command, actor=wanted.actor or user())
     if reply.status != "accepted":
         raise ConfigError(f"{target} {id_}: {reply.status}: {reply.reason}")
     output.note(f"{target} {id_}: accepted as step {reply.version}; `foldlog sagas show {target} {id_}` shows it")
-
-
-def _user() -> str | None:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return None
 
 
 def _saga(target: str, topology: str | None) -> tuple[Topology, Saga[Any, Any, Any]]:

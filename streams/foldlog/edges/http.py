@@ -19,6 +19,7 @@ from foldlog.core.topics import MAX_MESSAGE_BYTES
 from foldlog.edges import openapi, problems
 from foldlog.edges.cloudevents import BATCH, JSON, STRUCTURED
 from foldlog.edges.incoming import Gate, valid
+from foldlog.web.problems import problem
 
 LONGEST_WAIT = 60.0  # s
 CE = "ce-"
@@ -154,7 +155,7 @@ def _wait(request: Request, default: float) -> float:
 
 def _unsent(detail: str, **more: Any) -> Response:
     """Kafka is not known to have it."""
-    return problems.problem(503, detail, {"Retry-After": problems.RETRY_S}, **more)
+    return problem(503, detail, {"Retry-After": problems.RETRY_S}, **more)
 
 
 def _outcome(reply: Reply) -> Response:
@@ -166,7 +167,7 @@ def _outcome(reply: Reply) -> Response:
         case _:
             status = 500
     reason = reply.reason or reply.status
-    return problems.problem(status, reason, None, command_id=reply.command_id, outcome=reply.status)
+    return problem(status, reason, None, command_id=reply.command_id, outcome=reply.status)
 
 
 def _json(status: int, body: Any, headers: dict[str, str]) -> Response:

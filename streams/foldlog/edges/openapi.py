@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from foldlog.core.outcome import Reply
 from foldlog.core.record import Record
 from foldlog.edges.cloudevents import BATCH, JSON, STRUCTURED
-from foldlog.edges.problems import PROBLEM
+from foldlog.web.problems import PROBLEM
 
 REF = "#/components/schemas/{name}"
 _PROBLEM = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}

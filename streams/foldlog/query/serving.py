@@ -3,19 +3,17 @@
 import asyncio
 import ctypes
 import resource
-import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 import uvicorn
 
-from foldlog.core.errors import ConfigError
 from foldlog.query.app import application
 from foldlog.query.changes import Changes
 from foldlog.query.service import Service
+from foldlog.web.listening import Server
 
 _LAST_ANSWERS = 3  # s for those who still wait for one at the end
 _BESIDES = 2 << 30  # bytes for Python, Kafka's client and answers on their way
@@ -24,23 +22,12 @@ _RESERVE, _PIECE = 256 << 20, 1 << 20
 _KEEPING = ((-1, 1 << 30), (-3, 32 << 20))
 
 
-class _Server(uvicorn.Server):
-    """Ends at a signal, and lets the process end as it likes: uvicorn would raise the signal once more."""
+class _Server(Server):
+    """A server whose answers may have no end of their own."""
 
     def __init__(self, config: uvicorn.Config, changes: Changes) -> None:
         super().__init__(config)
         self._changes = changes
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Hears SIGINT and SIGTERM until the end of the block."""
-        heard = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self.handle_exit) for number in heard}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Ends the service; a second signal does not wait for answers."""
@@ -51,18 +38,6 @@ class _Server(uvicorn.Server):
         """Tells those who listen to changes, whose answers have no end of their own, then waits for the others."""
         self._changes.close()
         await super().shutdown(sockets)
-
-
-def listening(address: str) -> socket.socket:
-    """A socket at `host:port`; port 0 takes a free one. ConfigError where the address cannot be listened on."""
-    host, _, port = address.rpartition(":")
-    try:
-        server = socket.create_server((host, int(port)), reuse_port=False)
-    except (OSError, OverflowError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "write host:port, the port at most 65535"
-        raise ConfigError(f"--http {address} cannot be listened on: {why}; choose another address") from error
-    server.setblocking(False)
-    return server
 
 
 def run(service: Service, server: socket.socket, on_started: Callable[[], None]) -> None:
