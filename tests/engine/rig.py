@@ -19,6 +19,7 @@ from foldlog.engine import clients
 from foldlog.engine.batch import Assignment, Batch
 from foldlog.engine.deciding import Deciding
 from foldlog.engine.feed import Feed
+from foldlog.engine.kind import Folding
 from foldlog.engine.partitions import Partitions
 from foldlog.engine.processor import Parts, Processor
 from foldlog.engine.restoring import LogReader, topic_ids
@@ -81,6 +82,19 @@ class Made:
     partitions: Callable[[Deciding, Path, int, Counters], Partitions] = Partitions
 
 
+def count_folds(kind: Folding[Any]) -> Callable[[], int]:
+    """How many events have been folded from the log since, whenever it is asked."""
+    fold, folded = kind.take, 0
+
+    def counted(messages: list[Any], rows: Any, position: int) -> None:
+        nonlocal folded
+        fold(messages, rows, position)
+        folded += len(messages)
+
+    kind.take = counted  # type: ignore[assignment,method-assign]
+    return lambda: folded
+
+
 class Line:
     """One processor with its poll thread and its process thread, as a worker has them.
 
@@ -117,14 +131,7 @@ class Line:
         self.processor = made.processor(parts, self.counters)
         self.failures: list[BaseException] = []
         self.rows: dict[bytes, bytes] = {}  # what the stores held at the end
-        self.folded = 0  # events that were folded to restore them
-        fold = self.kind.take
-
-        def counted(messages: list[Any], rows: Any, position: int) -> None:
-            self.folded += len(messages)
-            fold(messages, rows, position)
-
-        self.kind.take = counted  # type: ignore[assignment,method-assign]
+        self._folded = count_folds(self.kind)
         self._threads = [threading.Thread(target=self._guard, args=(run,), daemon=True) for run in self._runs()]
 
     @contextmanager
@@ -140,6 +147,11 @@ class Line:
             self.items.put(None)
             self._threads[1].join(90)
         assert not self.failures, self.failures
+
+    @property
+    def folded(self) -> int:
+        """Events that were folded to restore the stores."""
+        return self._folded()
 
     def _runs(self) -> tuple[Callable[[], None], ...]:
         return self.feed.run, self._process

@@ -150,7 +150,7 @@ def test_a_line_whose_commit_is_late_handles_everything_once(cluster: Cluster, t
             broker.proxy.late(END_TXN, LATE)
             context.send(*(Add(context.key(0), amount) for amount in range(40)))
             eventually(lambda: committed(context).offset == 40)
-        assert broker.proxy.delivered.is_set()
+            assert broker.proxy.delivered.wait(LATE + 10)
         assert line.transactions.taints > 1  # one is the end of the line
         assert [(event.amount, meta.version) for event, meta in context.events()] == [(n, n + 1) for n in range(40)]
 

@@ -72,7 +72,7 @@ def test_a_second_worker_of_the_same_name_is_refused(own_bank: Bank, start: Star
     second = start("account")
     assert second.ended() == 1
     assert any("instance w is in use by another process" in line for line in second.output.splitlines())
-    assert first.is_ready()
+    eventually(first.is_ready, "the sign that starting the second one has taken away")
 
 
 @pytest.fixture

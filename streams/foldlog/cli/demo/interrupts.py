@@ -25,6 +25,10 @@ class Interrupts:
         before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
         try:
             yield self
+        except Exception as error:
+            if self._raised:  # C code that an interrupt came up in may report another error in its place
+                raise KeyboardInterrupt from error
+            raise
         finally:
             for number, handler in before.items():
                 # Ignored, not kept: Python gives its own handlers up before the process is gone.
