@@ -152,6 +152,21 @@ def test_an_operator_moves_a_saga_on_and_back(errands: Bank, moved: Sagas) -> No
     assert (ran.code, "rejected: it is compensated" in ran.err) == (1, True)
 
 
+def test_what_became_of_an_intervention_is_told_as_json(errands: Bank, moved: Sagas) -> None:
+    begun(errands, "e3")
+    for step, action in enumerate((("retry",), ("skip",), ("compensate", "--reason", "a test")), 2):
+        ran = moved(action[0], "e3", *action[1:], "--json")
+        told = json.loads(ran.out)
+        assert (ran.code, ran.err) == (0, "")
+        assert (told["saga"], told["id"], told["action"]) == (f"{errands.name}.errand", "e3", action[0])
+        assert (told["status"], told["version"], told["reason"]) == ("accepted", step, None)
+    ran = moved("retry", "nobody", "--json")
+    told = json.loads(ran.out)
+    assert (ran.code, told["status"]) == (1, "rejected")
+    assert told["reason"].startswith("it is new")
+    assert "rejected: it is new" in ran.err
+
+
 def test_a_step_that_waits_is_shown_with_its_timer(errands: Bank, moved: Sagas) -> None:
     begun(errands, "e2")
     assert moved("skip", "e2").code == 0

@@ -9,6 +9,7 @@ from foldlog.cli import loading, output
 from foldlog.cli.arguments import Json, TopologyOption, examples, user
 from foldlog.cli.timeline import Shown, cells, details, print_details, summary
 from foldlog.core.errors import ConfigError, ContractError, DecodeError
+from foldlog.core.plain import plain
 from foldlog.core.saga import Saga
 from foldlog.core.steps import Action, Progress, Status
 from foldlog.core.topics import table
@@ -41,7 +42,11 @@ def register(app: typer.Typer) -> None:
         ),
     )(list_sagas)
     group.command(epilog=examples("foldlog sagas show orders.fulfilment 00017"))(show)
-    group.command(epilog=examples("foldlog sagas retry travel.trips 00017 --step hotel"))(retry)
+    group.command(
+        epilog=examples(
+            "foldlog sagas retry travel.trips 00017 --step hotel", "foldlog sagas retry travel.trips 00017 --json"
+        )
+    )(retry)
     group.command(epilog=examples("foldlog sagas skip travel.trips 00017"))(skip)
     group.command(epilog=examples('foldlog sagas compensate travel.trips 00017 --reason "the customer is ill"'))(
         compensate
@@ -101,9 +106,10 @@ def retry(
     reason: Reason = None,
     actor: Actor = None,
     topology: TopologyOption = None,
+    as_json: Json = False,
 ) -> None:
     """Send the command of a step again, or of a compensation that failed; its attempts count anew."""
-    _intervene(target, id_, _Wanted("retry", step, reason, actor), topology)
+    _intervene(target, id_, _Wanted("retry", step, reason, actor), topology, as_json=as_json)
 
 
 def skip(
@@ -114,16 +120,23 @@ def skip(
     reason: Reason = None,
     actor: Actor = None,
     topology: TopologyOption = None,
+    as_json: Json = False,
 ) -> None:
     """Pass over a step, or over a compensation that failed: what it did stays done."""
-    _intervene(target, id_, _Wanted("skip", step, reason, actor), topology)
+    _intervene(target, id_, _Wanted("skip", step, reason, actor), topology, as_json=as_json)
 
 
 def compensate(
-    target: Target, id_: Id, reason: Reason = None, actor: Actor = None, topology: TopologyOption = None
+    target: Target,
+    id_: Id,
+    *,
+    reason: Reason = None,
+    actor: Actor = None,
+    topology: TopologyOption = None,
+    as_json: Json = False,
 ) -> None:
     """Turn a running saga back: what succeeded is undone, the latest first, and so is what succeeds after this."""
-    _intervene(target, id_, _Wanted("compensate", None, reason, actor), topology)
+    _intervene(target, id_, _Wanted("compensate", None, reason, actor), topology, as_json=as_json)
 
 
 class _Wanted(NamedTuple):
@@ -135,7 +148,8 @@ class _Wanted(NamedTuple):
     actor: str | None
 
 
-def _intervene(target: str, id_: str, wanted: _Wanted, topology: str | None) -> None:
+def _intervene(target: str, id_: str, wanted: _Wanted, topology: str | None, *, as_json: bool) -> None:
+    """Sends it and tells the reply, with --json whatever it is; ConfigError where it was not accepted."""
     from foldlog.client.client import Client
     from foldlog.core.stepwise import intervention
 
@@ -143,9 +157,12 @@ def _intervene(target: str, id_: str, wanted: _Wanted, topology: str | None) -> 
     command = intervention(saga, id_, wanted.action, wanted.step, wanted.reason)
     with Client(context) as client:
         reply = client.send(command, actor=wanted.actor or user())
+    if as_json:
+        output.write_json({"saga": target, "id": id_, "action": wanted.action, **plain(reply)})
     if reply.status != "accepted":
         raise ConfigError(f"{target} {id_}: {reply.status}: {reply.reason}")
-    output.note(f"{target} {id_}: accepted as step {reply.version}; `foldlog sagas show {target} {id_}` shows it")
+    if not as_json:
+        output.note(f"{target} {id_}: accepted as step {reply.version}; `foldlog sagas show {target} {id_}` shows it")
 
 
 def _saga(target: str, topology: str | None) -> tuple[Topology, Saga[Any, Any, Any]]:
