@@ -165,9 +165,7 @@ def test_a_publisher_that_is_not_at_hand_is_what_its_files_say(cli: Cli, market:
 
 
 def test_what_is_registered_must_be_readable_too(cli: Cli, running: Market) -> None:
-    strict = running.module(
-        "loyalty", ("    customer: str\n\n\ndef award", "    customer: str\n    till: str\n\n\ndef award")
-    )
+    strict = running.module("loyalty", ("\n\n\ndef award", "\n    till: str\n\n\ndef award"))
     ran = cli("contracts", strict, "--registry")
     assert ran.code == 1
     assert f"{running.loyalty}.purchases cannot read {running.shop}.sales.SaleMade" in ran.out

@@ -98,6 +98,14 @@ def test_what_was_published_stays() -> None:
     assert (told.partitions, told.config["cleanup.policy"], told.config["retention.ms"]) == (4, "delete", "-1")
 
 
+def test_what_waits_of_another_context_has_the_publishers_partitions() -> None:
+    other = replace(public, consumes=(replace(heard, partitions=7),))
+    for context, count in ((public, 4), (other, 7)):
+        found = {topic.name: topic.partitions for topic in topics(context)}
+        assert (found["public.heard.parked"], found["public.heard.repairs"]) == (count, count)
+        assert (found["public.told.parked"], found["public.repairs"]) == (4, 4)
+
+
 def test_a_public_event_is_a_contract_of_its_publication_and_carries_meta() -> None:
     told = next(contract for contract in contracts(public) if contract.part == "public")
     assert (told.name, told.envelope and told.envelope[0]) == ("public.told.Changed", "meta")

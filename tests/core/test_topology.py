@@ -230,6 +230,11 @@ def test_a_publisher_is_a_context_and_a_publication(publisher: str) -> None:
         make(consumes=(Subscription("heard", publisher, follow_others),))
 
 
+def test_a_publisher_has_partitions() -> None:
+    with pytest.raises(TopologyError, match="heard: partitions must be at least 1, not 0"):
+        make(consumes=(replace(heard, partitions=0),))
+
+
 def test_a_context_does_not_subscribe_to_itself() -> None:
     with pytest.raises(TopologyError, match=r"heard: counting.told is of its own context"):
         make(consumes=(Subscription("heard", "counting.told", follow_others),))

@@ -111,6 +111,7 @@ def test_the_concepts_list_every_kind_of_topic() -> None:
         "generations",
         "<processor>.parked",
         "repairs",
+        "<subscription>.repairs",
         "dead-letters",
     }
     assert shown == forms

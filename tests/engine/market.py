@@ -16,9 +16,9 @@ from foldlog.contracts.subjects import push
 from foldlog.core import Meta, Record, Topology, topics
 from foldlog.core.outcome import DeadLetter
 from foldlog.core.partitioning import partition_of
-from foldlog.core.repair import Repair
+from foldlog.core.repair import ParkedKey, Repair
 from foldlog.kafka.admin import apply
-from foldlog.kafka.reading import Entry
+from foldlog.kafka.reading import Entry, latest
 from tests.engine import loyalty as loyalty_of
 from tests.engine import shop as shop_of
 from tests.engine.processes import Worker
@@ -47,11 +47,12 @@ class Market:
         self._tails: dict[str, Tail] = {}
         self._workers: list[Worker] = []
 
-    def start(self, module: str, *only: str, mended: str = "no") -> Worker:
+    def start(self, module: str, *only: str, mended: str = "no", **env: str) -> Worker:
         """Starts the worker of one of the two."""
         name = module.rpartition(".")[2]
         shop, loyalty = self.shop.name, self.loyalty.name
-        worker = Worker(self, self.home, name, *only, module=module, SHOP=shop, LOYALTY=loyalty, MENDED=mended)
+        given = {"MENDED": mended, **env}
+        worker = Worker(self, self.home, name, *only, module=module, SHOP=shop, LOYALTY=loyalty, **given)  # type: ignore[arg-type]
         self._workers.append(worker)
         return worker
 
@@ -66,9 +67,16 @@ class Market:
         value = self.codecs[self.shop.name].encode(command)
         self.put(topics.commands(self.shop.name, "sale"), key, value, [(name, text) for name, text in headers])
 
-    def put(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None = None) -> None:
-        """Writes any bytes."""
-        place = partition_of(key or b"", self._counts[topic])
+    def put(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None = None,
+        partition: int | None = None,
+    ) -> None:
+        """Writes any bytes, to the key's partition unless told otherwise."""
+        place = partition_of(key or b"", self._counts[topic]) if partition is None else partition
         self._producer.produce(topic, value, key, place, headers=list(headers or []))
         assert self._producer.flush(PATIENCE) == 0
 
@@ -103,6 +111,13 @@ class Market:
         asked = Repair("retry", "sales", "tests", datetime.now(UTC), key=key)
         self.put(topics.repairs(self.shop.name), key.encode(), self.codecs[self.shop.name].encode(asked))
 
+    def parked(self) -> dict[str, ParkedKey]:
+        """The sales that wait in the loyalty programme."""
+        table = latest(self.entries(topics.parked(self.loyalty.name, "purchases")))
+        codec = self.codecs[self.loyalty.name]
+        heads = [codec.decode(entry.value or b"") for name, entry in table.items() if name.endswith("@0")]
+        return {head.key: head for head in heads if isinstance(head, ParkedKey)}
+
     def letters(self, topology: Topology) -> list[DeadLetter]:
         """The dead letters of a context."""
         found = [self.codecs[topology.name].decode(e.value or b"") for e in self.entries(_letters(topology))]
@@ -121,11 +136,11 @@ def _letters(topology: Topology) -> str:
 
 
 @contextmanager
-def fresh_market(cluster: Cluster, home: Path) -> Iterator[Market]:
-    """Two services with names that were never used."""
+def fresh_market(cluster: Cluster, home: Path, partitions: int = 3) -> Iterator[Market]:
+    """Two services with names that were never used; `partitions` are what the subscriber believes of the publisher."""
     token = uuid.uuid4().hex[:8]
     shop = replace(shop_of.shop, name=f"shop_{token}")
-    purchases = replace(loyalty_of.purchases, publisher=f"{shop.name}.sales")
+    purchases = replace(loyalty_of.purchases, publisher=f"{shop.name}.sales", partitions=partitions)
     loyalty = replace(loyalty_of.loyalty, name=f"loyalty_{token}", consumes=(purchases,))
     with (
         closing(Registry(cluster.registry)) as registry,

@@ -7,7 +7,9 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import fastavro
 import pytest
@@ -15,9 +17,11 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from foldlog.cluster import Cluster
+from foldlog.core.partitioning import partition_of
+from foldlog.core.repair import ParkedKey
 from tests.engine import loyalty, shop
 from tests.engine.market import MODULES, Market, fresh_market
-from tests.engine.processes import Worker
+from tests.engine.processes import Worker, foldlog
 from tests.engine.running import PATIENCE, eventually
 
 SHOP, LOYALTY = MODULES
@@ -88,13 +92,46 @@ def test_an_event_that_means_nothing_here_passes_by(market: Market) -> None:
     assert sale.encode() not in b"".join(letter.key or b"" for letter in market.letters(market.loyalty))
 
 
-def test_what_cannot_be_understood_here_is_put_aside_and_others_go_on(market: Market) -> None:
-    [sale, customer] = names(2)
+def test_what_cannot_be_understood_here_waits_with_all_that_follows_and_others_go_on(market: Market) -> None:
+    [bad, good, eve, bob] = names(4)
+    for amount in (ten, loyalty.UNBEARABLE, ten):
+        market.sell(shop.Sell(bad, eve, amount))
+    market.sell(shop.Sell(good, bob, ten))
+    market.awarded(bob, 10)
+    head = eventually(lambda: (at := market.parked().get(bad)) and at.next == 3 and at, "two sales that wait")
+    assert isinstance(head, ParkedKey)
+    assert (head.cause, head.reason) == ("fold-failed", "ValueError: no award for this")
+    market.sell(shop.Sell(good, bob, ten))
+    market.awarded(bob, 20)
+    market.awarded(eve, 10)
+    assert not [letter for letter in market.letters(market.loyalty) if letter.key == bad.encode()]
+
+
+def test_who_gives_up_what_cannot_be_understood_has_the_rest_in_order(market: Market) -> None:
+    [sale, eve] = names(2)
+    for amount in (loyalty.UNBEARABLE, ten, Decimal("20.00")):
+        market.sell(shop.Sell(sale, eve, amount))
+    eventually(lambda: (at := market.parked().get(sale)) and at.next == 4, "three sales that wait")
+    place = f"{market.loyalty.name}.purchases"
+    again = foldlog(market, "parked", "retry", place, sale)
+    assert (again.returncode, again.stderr) == (1, "asked to retry 1 keys\n0 of 1 keys flow again\n")
+    assert foldlog(market, "parked", "drop", place, sale, "--sequence", "1").returncode == 0
+    done = foldlog(market, "parked", "retry", place, sale)
+    assert (done.returncode, done.stderr) == (0, "asked to retry 1 keys\n1 of 1 keys flow again\n"), done.stdout
+    market.awarded(eve, 30)
+    assert [event.points for event, _ in market.awards(eve)] == [10, 20]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("key", [None, b"\xff\xfe", b"k" * 1025])
+def test_an_event_whose_key_has_no_name_is_put_aside_and_those_behind_it_count(
+    market: Market, key: bytes | None
+) -> None:
+    [customer] = names(1)
     for amount in (loyalty.UNBEARABLE, ten):
-        market.sell(shop.Sell(sale, customer, amount))
+        market.put(market.sales, key, foreign_sale(market, customer=customer, amount=amount), partition=0)
     market.awarded(customer, 10)
-    letters = [letter for letter in market.letters(market.loyalty) if letter.key == sale.encode()]
-    assert [(letter.processor, letter.cause) for letter in letters] == [("purchases", "fold-failed")]
+    [letter] = [letter for letter in market.letters(market.loyalty) if customer.encode() in (letter.value or b"")]
+    assert (letter.processor, letter.cause, letter.key) == ("purchases", "fold-failed", key)
 
 
 @pytest.mark.parametrize(
@@ -134,19 +171,24 @@ def test_a_tombstone_and_a_cut_record_do_no_harm(market: Market) -> None:
 def test_a_publisher_that_knows_nothing_of_meta_is_understood_too(market: Market) -> None:
     """Whatever writes Avro under the publisher's name will do; the id of such an event is its place."""
     [key, customer] = names(2)
-    amount = {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 2}
-    fields = [{"name": "customer", "type": "string"}, {"name": "amount", "type": amount}]
-    schema = {"type": "record", "name": "SaleMade", "namespace": market.sales, "fields": fields}
-    with SchemaRegistryClient({"url": market.cluster.registry}) as registry:
-        number = registry.register_schema(f"foreign-{key}", Schema(json.dumps(schema), "AVRO"))
-    body = io.BytesIO()
-    fastavro.schemaless_writer(body, schema, {"customer": customer, "amount": ten})
-    market.put(market.sales, key.encode(), b"\0" + number.to_bytes(4, "big") + body.getvalue())
+    market.put(market.sales, key.encode(), foreign_sale(market, customer=customer, amount=ten))
     market.awarded(customer, 10)
     [(event, meta)] = market.awards(customer)
     assert isinstance(event, loyalty.Awarded)
     assert event.cause.startswith(f"{market.sales}:")
     assert meta.causation == f"purchases:{event.cause}"
+
+
+def foreign_sale(market: Market, **data: Any) -> bytes:
+    """A sale as others write it, by a schema of theirs with these fields."""
+    types = {"amount": {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 2}}
+    fields = [{"name": name, "type": types.get(name, "string")} for name in data]
+    schema = {"type": "record", "name": "SaleMade", "namespace": market.sales, "fields": fields}
+    with SchemaRegistryClient({"url": market.cluster.registry}) as registry:
+        number = registry.register_schema(f"foreign-{uuid.uuid4().hex}", Schema(json.dumps(schema), "AVRO"))
+    body = io.BytesIO()
+    fastavro.schemaless_writer(body, schema, data)
+    return bytes([0, *number.to_bytes(4, "big"), *body.getvalue()])
 
 
 @pytest.fixture
@@ -215,6 +257,60 @@ def test_what_cannot_be_told_waits_with_all_that_follows_until_it_is_mended(idle
     assert [meta.version for _, meta in market.published(bad)] == [1, 2, 3, 4]
     assert worker.stop() == 0
     assert market.letters(market.shop) == []
+
+
+def test_what_could_not_be_understood_is_handled_in_order_once_the_code_is_mended(idle_market: Market) -> None:
+    """Also where the publisher has a partitioner of its own, so that the key alone does not tell the partition."""
+    market, [bad, alien, gus, ida] = idle_market, names(4)
+    sales = [foreign_sale(market, customer=ida, amount=amount) for amount in (loyalty.UNBEARABLE, ten)]
+    worker = market.start(LOYALTY)
+    for sale in sales:
+        market.put(market.sales, alien.encode(), sale, partition=(partition_of(alien.encode(), 3) + 1) % 3)
+    publisher = market.start(SHOP)
+    for amount in (ten, loyalty.UNBEARABLE, Decimal("20.00")):
+        market.sell(shop.Sell(bad, gus, amount))
+    eventually(lambda: {key: at.next for key, at in market.parked().items()} == {bad: 3, alien: 3}, "what waits")
+    worker.stop(signal.SIGKILL)
+    worker = market.start(LOYALTY, mended="yes")
+    market.sell(shop.Sell(bad, gus, Decimal("30.00")))
+    place = f"{market.loyalty.name}.purchases"
+    shown = foldlog(market, "parked", "show", place, alien)
+    assert [line.split()[0] for line in shown.stdout.splitlines()[-2:]] == ["1", "2"], shown.stderr
+    done = foldlog(market, "parked", "retry", place, "--cause", "fold-failed")
+    assert (done.returncode, done.stderr) == (0, "asked to retry 2 keys\n2 of 2 keys flow again\n"), done.stdout
+    market.awarded(gus, 10 + 13 + 20 + 30)
+    market.awarded(ida, 13 + 10)
+    assert [event.points for event, _ in market.awards(gus)] == [10, 13, 20, 30]  # type: ignore[attr-defined]
+    assert [each.ready().stop() for each in (worker, publisher)] == [0, 0]
+
+
+def test_a_retry_decodes_anew_so_that_a_mended_record_takes_what_could_not_be_read(idle_market: Market) -> None:
+    market, [sale] = idle_market, names(1)
+    worker = market.start(LOYALTY)
+    market.put(market.sales, sale.encode(), foreign_sale(market, amount=ten))  # without a customer
+    known = partial(market.letters, market.loyalty)
+    [letter] = eventually(known, "the dead letter")
+    assert (letter.processor, letter.cause) == ("purchases", "unexpected-type")
+    place = f"{letter.topic}:{letter.partition}:{letter.offset}"
+    assert foldlog(market, "dead-letters", "retry", market.loyalty.name, place).returncode == 0
+    eventually(lambda: len(known()) == 2, "what fails again is a new dead letter")
+    assert worker.ready().stop() == 0
+    worker = market.start(LOYALTY, mended="yes")
+    done = foldlog(market, "dead-letters", "retry", market.loyalty.name, "--all", "--why", "strangers may buy")
+    assert (done.returncode, done.stderr) == (0, "1 dead letters retried\n")
+    market.awarded("stranger", 10)
+    shown = foldlog(market, "dead-letters", "show", market.loyalty.name, place).stdout
+    assert "strangers may buy" in shown
+    assert foldlog(market, "dead-letters", "list", market.loyalty.name).stderr == "0 dead letters\n"
+    assert worker.ready().stop() == 0
+
+
+def test_a_subscription_that_expects_other_partitions_than_there_are_is_refused(market: Market, tmp_path: Path) -> None:
+    with fresh_market(market.cluster, tmp_path, partitions=2) as other:
+        worker = other.start(LOYALTY, PARTITIONS="2")
+        assert worker.ended() == 1
+    wanted = f"{other.sales} has 3 partitions, declared are 2: write Subscription(…, partitions=3)"
+    assert worker.errors == [f"error: {other.loyalty.name}.purchases: {wanted}"]
 
 
 def test_a_publisher_that_lost_its_place_publishes_nothing_twice(idle_market: Market) -> None:

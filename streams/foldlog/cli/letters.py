@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from foldlog.kafka.reading import Progress
 
 SUFFIX = dead_letters("")
+_REPAIRS = repairs("")
 _STATUS = {RETRY: "retried", DROP: "dropped", EDIT: "edited"}
 
 
@@ -64,6 +65,18 @@ def contexts(bootstrap: str) -> list[str]:
     return sorted(name.removesuffix(SUFFIX) for name in partition_counts(bootstrap) if name.endswith(SUFFIX))
 
 
+def repairs_of(bootstrap: str, context: str) -> dict[str, int]:
+    """The topics with the orders of a context, each with its partitions: its own first, then its subscriptions'.
+
+    ConfigError where the context has none.
+    """
+    from foldlog.kafka.connection import partition_count, partition_counts
+
+    own, counts = repairs(context), partition_counts(bootstrap)
+    others = {name: n for name, n in counts.items() if name.startswith(f"{context}.") and name.endswith(_REPAIRS)}
+    return {own: partition_count(bootstrap, own), **others}
+
+
 def read(connection: "Connection", context: str) -> list[Letter]:
     """The dead letters of a context, oldest first; ConfigError where the context has no such topic."""
     with output.bar(f"reading dead letters of {context}") as progress:
@@ -72,9 +85,10 @@ def read(connection: "Connection", context: str) -> list[Letter]:
 
 def _letters(connection: "Connection", context: str, progress: "Progress") -> Iterator[Letter]:
     asked: defaultdict[int, list[Repair]] = defaultdict(list)
-    for _, record in _read(connection, context, repairs(context), progress):
-        if isinstance(record, Repair) and record.letter is not None:
-            asked[record.letter].append(record)
+    for topic in repairs_of(connection.bootstrap, context):
+        for _, record in _read(connection, context, topic, progress):
+            if isinstance(record, Repair) and record.letter is not None:
+                asked[record.letter].append(record)
     for number, record in _read(connection, context, dead_letters(context), progress):
         if isinstance(record, DeadLetter):
             yield Letter(number, record, tuple(sorted(asked[number], key=lambda each: each.time)))

@@ -8,12 +8,13 @@ import typer
 from foldlog.cli import loading, output, repairs, waiting
 from foldlog.cli.arguments import Json, examples
 from foldlog.cli.letters import check_cause, content
-from foldlog.cli.repairs import Actor, DryRun, Every, Wait, Why
+from foldlog.cli.repairs import Actor, DryRun, Every, Order, Wait, Why
 from foldlog.cli.values import fields
+from foldlog.cli.waiting import Head
 from foldlog.core.errors import ConfigError
 from foldlog.core.outcome import CAUSES
 from foldlog.core.plain import plain
-from foldlog.core.repair import DROP, RETRY, Parked, ParkedKey
+from foldlog.core.repair import DROP, RETRY, Parked
 
 if TYPE_CHECKING:
     from foldlog.cli.loading import Connection
@@ -29,7 +30,7 @@ def register(app: typer.Typer) -> None:
     """Adds the group."""
     group = typer.Typer(
         no_args_is_help=True,
-        help="Keys of views, sagas and reactors that wait because a record of theirs failed.",
+        help="Keys of views, sagas, reactors and subscriptions that wait because a record of theirs failed.",
         epilog=examples("foldlog parked list orders"),
     )
     group.command("list", epilog=examples("foldlog parked list", "foldlog parked list orders.customers --json"))(
@@ -63,9 +64,9 @@ def list_keys(
     with loading.connect() as connection:
         names = waiting.places(connection, where)
         every = [(place, head) for place in names for head in waiting.heads(connection, place)]
-    found = sorted((each for each in every if cause in (None, each[1].cause)), key=lambda each: each[1].since)
+    found = sorted((each for each in every if cause in (None, each[1].of.cause)), key=lambda each: each[1].of.since)
     if as_json:
-        output.write_json([{"place": place, **plain(head)} for place, head in found])
+        output.write_json([{"place": place, **plain(head.of)} for place, head in found])
         return
     if found:
         _table(found)
@@ -75,8 +76,8 @@ def list_keys(
 def show(target: Target, key: Annotated[str, typer.Argument(metavar="KEY")], as_json: Json = False) -> None:
     """Show a parked key: why its first record failed, and every record that waits, in order."""
     with loading.connect() as connection:
-        (head,) = _chosen(connection, target, [key])
-        found = waiting.records(connection, target, key)
+        (chosen,) = _chosen(connection, target, [key])
+        head, found = chosen.of, waiting.records(connection, target, chosen)
         records = [(number, record, content(record.value, connection.registry)) for number, record in found]
     if as_json:
         output.write_json({**plain(head), "records": [_whole(*each) for each in records]})
@@ -141,7 +142,7 @@ def drop(
 def _order(
     connection: "Connection",
     target: str,
-    heads: list[ParkedKey],
+    heads: list[Head],
     how: tuple[str, str | None, str],
     *,
     dry_run: bool,
@@ -153,17 +154,19 @@ def _order(
         output.note(f"would {action} {len(heads):,} keys")
         return
     make = repairs.maker(action, actor, why)
-    orders = [(None, head.key.encode(), make(processor, key=head.key, sequence=sequence)) for head in heads]
+    orders: list[Order] = [
+        (partition, head.key.encode(), make(processor, key=head.key, sequence=sequence)) for partition, head in heads
+    ]
     repairs.write(connection, context, orders)
     output.note(f"asked to {action} {len(heads):,} keys")
 
 
-def _left(connection: "Connection", target: str, heads: list[ParkedKey], wait: float) -> list[ParkedKey]:
+def _left(connection: "Connection", target: str, heads: list[Head], wait: float) -> list[Head]:
     """The keys that are parked after a retry; looks until each was tried, and says why they failed."""
-    tries, until = {head.key: head.tries for head in heads}, time.monotonic() + wait
+    tries, until = {head.key: head.tries for _, head in heads}, time.monotonic() + wait
     while True:
-        left = [head for head in waiting.heads(connection, target) if head.key in tries]
-        pending = [head for head in left if head.tries == tries[head.key]]
+        left = [head for head in waiting.heads(connection, target) if head.of.key in tries]
+        pending = [head for _, head in left if head.tries == tries[head.key]]
         if not pending or time.monotonic() > until:
             break
         time.sleep(_LOOK)
@@ -174,25 +177,25 @@ def _left(connection: "Connection", target: str, heads: list[ParkedKey], wait: f
     return left
 
 
-def _table(heads: list[tuple[str, ParkedKey]]) -> None:
+def _table(heads: list[tuple[str, Head]]) -> None:
     header = ("since", "place", "key", "waiting", "tries", "cause", "reason")
     rows = [
         (f"{of.since:%Y-%m-%d %H:%M:%S}", place, of.key, f"{of.next - of.first:,}", str(of.tries), of.cause, of.reason)
-        for place, of in heads
+        for place, (_, of) in heads
     ]
     output.write_table(header, rows, frozenset({"waiting", "tries"}))
 
 
-def _chosen(connection: "Connection", target: str, keys: list[str] | None, cause: str | None = None) -> list[ParkedKey]:
+def _chosen(connection: "Connection", target: str, keys: list[str] | None, cause: str | None = None) -> list[Head]:
     """The parked keys that are meant: these, else all of the cause, else all; ConfigError names one not parked."""
     if target not in waiting.places(connection, target):
         raise ConfigError(f"`{target}` is not CONTEXT.PROCESSOR, for example orders.customers")
-    heads = {head.key: head for head in waiting.heads(connection, target)}
+    heads = {head.of.key: head for head in waiting.heads(connection, target)}
     for key in keys or ():
         if key not in heads:
             raise ConfigError(f"{target} has not parked `{key}`: see `foldlog parked list {target}`")
     wanted = [heads[key] for key in dict.fromkeys(keys)] if keys else list(heads.values())
-    return [head for head in wanted if cause in (None, head.cause)]
+    return [head for head in wanted if cause in (None, head.of.cause)]
 
 
 def _content(read: tuple[str, object] | str) -> tuple[str, str]:

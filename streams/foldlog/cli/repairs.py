@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foldlog.cli.arguments import user
-from foldlog.cli.letters import check_cause
+from foldlog.cli.letters import check_cause, repairs_of
 from foldlog.core import topics
 from foldlog.core.partitioning import partition_of
 from foldlog.core.repair import Repair
@@ -41,15 +41,15 @@ def check_choice(names: Sequence[str] | None, cause: str | None, *, every: bool)
 
 def write(connection: "Connection", context: str, orders: Iterable[Order], beside: Iterable["Outgoing"] = ()) -> None:
     """Writes orders, and records that go with them, in one transaction."""
-    from foldlog.kafka.connection import partition_count
     from foldlog.kafka.sending import Outgoing, write_together
 
-    topic = topics.repairs(context)
-    count = partition_count(connection.bootstrap, topic)
-    codec = connection.codec(Topology(context, partitions=count))
+    counts = repairs_of(connection.bootstrap, context)
+    codec = connection.codec(Topology(context))
     codec.prepare()
-    records = [
-        Outgoing(topic, partition_of(key, count) if partition is None else partition, key, codec.encode(repair))
-        for partition, key, repair in orders
-    ]
+    records = []
+    for partition, key, repair in orders:
+        own = topics.repairs(context, repair.processor)
+        topic = own if own in counts else topics.repairs(context)
+        to = partition_of(key, counts[topic]) if partition is None else partition
+        records.append(Outgoing(topic, to, key, codec.encode(repair)))
     write_together(connection.bootstrap, [*beside, *records])

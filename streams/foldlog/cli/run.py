@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import structlog
 import typer
 
-from foldlog.cli import loading, output
+from foldlog.cli import loading, output, publishers
 from foldlog.cli.arguments import TopologyName, examples
-from foldlog.core.errors import ConfigError, FoldlogError
+from foldlog.core.errors import FoldlogError
 from foldlog.core.topics import topics
 from foldlog.core.topology import Topology
 
@@ -65,11 +65,14 @@ def run(
     with loading.connect() as connection:
         given = {"log_format": log_format, "standbys": standbys}
         settings = connection.settings.model_copy(update={k: v for k, v in given.items() if v is not None})
+        if reports < 0:  # else the parent has looked
+            publishers.check(context, connection.bootstrap)
         if apply:
             _apply(context, connection, settings.log_format)
-        if reports < 0:  # else the parent has looked
+        if reports < 0:
             _require(context, connection, topology)
-            _require_publishers(context, names, connection.bootstrap)
+            needed = frozenset(each.name for each in context.consumes if not names or each.name in names)
+            publishers.check(context, connection.bootstrap, needed=needed)
         unread = _unread(context, connection) if reports < 0 else {}
 
     if processes > 1:
@@ -158,17 +161,3 @@ def _require(context: Topology, connection: loading.Connection, module: str) -> 
 
     remedy = f"run `foldlog topics apply {module}`, or add --apply"
     admin.require(connection.bootstrap, topics(context), remedy)
-
-
-def _require_publishers(context: Topology, chosen: frozenset[str], bootstrap: str) -> None:
-    """The topics of others are theirs to make: nobody else knows how many partitions they have."""
-    from foldlog.kafka.connection import partition_counts
-
-    wanted = {each.publisher: each.name for each in context.consumes if not chosen or each.name in chosen}
-    missing = sorted(wanted.keys() - partition_counts(bootstrap).keys()) if wanted else []
-    if missing:
-        publisher = missing[0].partition(".")[0]
-        raise ConfigError(
-            f"{context.name}.{wanted[missing[0]]} subscribes to {missing[0]}, and there is no such topic: "
-            f"run `foldlog topics apply topologies.{publisher}` first, or whatever makes the publisher's topics"
-        )

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import typer
 
-from foldlog.cli import loading, output
+from foldlog.cli import loading, output, publishers
 from foldlog.cli.arguments import Json, TopologyName, examples
 from foldlog.core.topics import topics
 
@@ -27,8 +27,10 @@ def apply(topology: TopologyName, as_json: Json = False) -> None:
     """Create missing topics and set what differs. Partition counts and replication are never changed."""
     from foldlog.kafka import admin
 
-    declared = topics(loading.topology(topology))
+    context = loading.topology(topology)
+    declared = topics(context)
     with loading.connect() as connection:
+        publishers.check(context, connection.bootstrap)
         changes = admin.apply(connection.bootstrap, declared, connection.settings.replication_factor)
     if as_json:
         output.write_json([{**asdict(change.difference), "done": change.done} for change in changes])

@@ -1,7 +1,7 @@
 """Parked keys as the operator needs them: found on their topics, without the records of others in memory."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from foldlog.cli import output
 from foldlog.core.errors import ConfigError, ContractError, DecodeError
@@ -17,6 +17,13 @@ _SUFFIX = ".parked"
 _HEAD = b"@0"
 
 
+class Head(NamedTuple):
+    """A parked key, and the partition in which it waits: not that of its name where others wrote its records."""
+
+    partition: int
+    of: ParkedKey
+
+
 def places(connection: "Connection", where: str | None) -> list[str]:
     """The processors that can park keys, `context.processor`, of a name or context; ConfigError where none can."""
     from foldlog.kafka.connection import partition_counts
@@ -29,31 +36,35 @@ def places(connection: "Connection", where: str | None) -> list[str]:
     return found
 
 
-def heads(connection: "Connection", place: str) -> list[ParkedKey]:
+def heads(connection: "Connection", place: str) -> list[Head]:
     """The parked keys of a processor, longest parked first."""
     found = _read(connection, place, None, lambda entry: (entry.key or b"").endswith(_HEAD))
-    return sorted((head for _, head in found if isinstance(head, ParkedKey)), key=lambda head: head.since)
+    known = (Head(entry.partition, head) for entry, head in found if isinstance(head, ParkedKey))
+    return sorted(known, key=lambda head: head.of.since)
 
 
-def records(connection: "Connection", place: str, key: str) -> list[tuple[int, Parked]]:
+def records(connection: "Connection", place: str, head: Head) -> list[tuple[int, Parked]]:
     """The records that wait behind a parked key with their numbers, in order."""
-    wanted = key.encode() + b"@"
-    found = _read(connection, place, key, lambda entry: (entry.key or b"").rpartition(b"@")[0] + b"@" == wanted)
-    return sorted((number, record) for number, record in found if isinstance(record, Parked))
+    wanted = head.of.key.encode()
+    found = _read(connection, place, head.partition, lambda entry: (entry.key or b"").rpartition(b"@")[0] == wanted)
+    numbered = ((int((entry.key or b"").rpartition(b"@")[2]), record) for entry, record in found)
+    return sorted((number, record) for number, record in numbered if isinstance(record, Parked))
 
 
 def _read(
-    connection: "Connection", place: str, key: str | None, wanted: Callable[["Entry"], bool]
-) -> Iterator[tuple[int, Record]]:
-    from foldlog.kafka.reading import latest, read
+    connection: "Connection", place: str, partition: int | None, wanted: Callable[["Entry"], bool]
+) -> Iterator[tuple["Entry", Record]]:
+    from foldlog.kafka.reading import between, bounds, latest
 
     topic = place + _SUFFIX
     codec = connection.codec(Topology(place.partition(".")[0]))
     with output.bar(f"reading {topic}") as progress:
-        entries = read(connection.bootstrap, topic, key=key, progress=progress)
+        ends = bounds(connection.bootstrap, topic)
+        chosen = {number: ends[number] for number in ends if partition in (None, number)}
+        entries = between(connection.bootstrap, topic, chosen, progress=progress)
         found = latest(entry for entry in entries if wanted(entry))
-    for name, entry in found.items():
+    for entry in found.values():
         try:
-            yield int(name.rpartition("@")[2]), codec.decode(entry.value or b"")
+            yield entry, codec.decode(entry.value or b"")
         except DecodeError as error:
             raise ContractError(f"{topic}:{entry.partition}:{entry.offset}: {error}") from error

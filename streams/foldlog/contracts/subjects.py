@@ -43,6 +43,7 @@ def names(topology: Topology) -> dict[str, str]:
     written: list[tuple[str, type[Record]]] = [
         *((topics.snapshots(context, decider.name), Checkpoint) for decider in topology.deciders),
         *((topics.parked(context, name), kind) for name in topology.parking for kind in (Parked, ParkedKey)),
+        *((topics.repairs(context, subscription.name), Repair) for subscription in topology.consumes),
         (topics.repairs(context), Repair),
         (topics.replies(context), Reply),
         (topics.dead_letters(context), DeadLetter),

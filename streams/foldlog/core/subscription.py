@@ -19,12 +19,14 @@ class Subscription(Generic[E, C]):
 
     The records that `translate` accepts are this context's own: a record of the same name as the publisher's, with
     the fields that are wanted here. `translate` returns the command, None where nothing follows; it may take `Meta`
-    (the event's) as a second parameter. Events of other names pass by.
+    (the event's) as a second parameter. Events of other names pass by. One that fails is parked under the key of its
+    record. `partitions` is how many the publisher's topic has, where they are not as many as this context's.
     """
 
     name: str
     publisher: str
     translate: Callable[[E], C | None] | Callable[[E, Meta], C | None]
+    partitions: int | None = None
 
     @cached_property
     def records(self) -> tuple[type[Record], ...]:

@@ -93,13 +93,16 @@ def dead_letters(context: str) -> str:
 
 
 def parked(context: str, processor: str) -> str:
-    """The keys of a view, saga or reactor that wait, and their records, in order."""
+    """The keys of a processor that wait, and their records, in order."""
     return f"{context}.{processor}.parked"
 
 
-def repairs(context: str) -> str:
-    """What operators ask to be done about dead letters and parked keys."""
-    return f"{context}.repairs"
+def repairs(context: str, subscription: str = "") -> str:
+    """What operators ask to be done about dead letters and parked keys.
+
+    A subscription has a topic of its own for that: its partitions are those of another context.
+    """
+    return f"{context}.{subscription}.repairs" if subscription else f"{context}.repairs"
 
 
 def topics(topology: Topology) -> tuple[Topic, ...]:
@@ -123,8 +126,10 @@ def _topics(topology: Topology) -> Iterator[tuple[str, int, dict[str, str]]]:
         yield table(context, view.generation), count, TABLE
     for publication in topology.publishes:
         yield public(context, publication.name), count, PUBLIC
-    for name in topology.parking:
-        yield parked(context, name), count, PARKED
+    for name, read in topology.parking.items():
+        yield parked(context, name), read, PARKED
+    for subscription in topology.consumes:
+        yield repairs(context, subscription.name), topology.parking[subscription.name], REPAIRS
     yield repairs(context), count, REPAIRS
     yield replies(context), count, REPLIES
     if topology.views:

@@ -72,11 +72,13 @@ class Topology:
         return (*self.deciders, *self.sagas, *self.views, *self.reactors, *self.publishes, *self.consumes)
 
     @property
-    def parking(self) -> tuple[str, ...]:
-        """The names of those that park a key whose record fails, as their topics have them."""
+    def parking(self) -> dict[str, int]:
+        """Those that park a key whose record fails, by name as their topics have it, with the partitions they read."""
         views = (view.generation for view in self.views)
         sagas, reactors = (saga.name for saga in self.sagas), (reactor.name for reactor in self.reactors)
-        return (*sagas, *views, *reactors, *(publication.name for publication in self.publishes))
+        own = (*sagas, *views, *reactors, *(publication.name for publication in self.publishes))
+        others = {each.name: each.partitions or self.partitions for each in self.consumes}
+        return {**dict.fromkeys(own, self.partitions), **others}
 
     @cached_property
     def deciders_by_command(self) -> dict[type[Record], Decider[Any, Any, Any]]:
@@ -175,6 +177,8 @@ def _check_publishers(topology: Topology) -> None:
             raise TopologyError(f"{name}: publisher `{publisher}` is not CONTEXT.PUBLICATION, as in banking.transfers")
         if match[1] == topology.name:
             raise TopologyError(f"{name}: {publisher} is of its own context; a saga or a view reads its events")
+        if subscription.partitions is not None and subscription.partitions < 1:
+            raise TopologyError(f"{name}: partitions must be at least 1, not {subscription.partitions}")
         for kind in subscription.records:
             if named.setdefault(f"{publisher}.{kind.__name__}", kind) is not kind:
                 raise TopologyError(f"{name}: {publisher}.{kind.__name__} is declared twice; share one type")

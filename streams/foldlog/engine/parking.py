@@ -43,7 +43,7 @@ class ParkedRows(Compacted[Waiting]):
     def __init__(self, topology: Topology, processor: str, codec: Codec) -> None:
         self.name = processor
         self.log = topics.parked(topology.name, processor)
-        self.count = topology.partitions
+        self.count = topology.parking[processor]
         self._codec = codec
 
     def rows(self, store: Store, memory: int) -> Rows[Waiting]:

@@ -1,8 +1,12 @@
-"""Subscriptions in the engine: another context's public event in, a command of this context out."""
+"""Subscriptions in the engine: another context's public event in, a command of this context out.
+
+An event that cannot be translated is parked under the key of its record, with all that follow it there.
+"""
 
 from typing import Any
 
 from foldlog.contracts.codec import Codec
+from foldlog.core import topics
 from foldlog.core.errors import DecodeError
 from foldlog.core.folding import translating
 from foldlog.core.meta import Meta
@@ -12,7 +16,8 @@ from foldlog.core.topology import Topology
 from foldlog.engine.batch import Received
 from foldlog.engine.commanding import derived_id, sent_command
 from foldlog.engine.kind import Kind
-from foldlog.engine.work import FAULTS, Work, meta_of_command, place_of
+from foldlog.engine.repairing import repaired
+from foldlog.engine.work import FAULTS, LONGEST_KEY, Work, meta_of_command, place_of
 
 
 class Subscribing(Kind):
@@ -22,7 +27,8 @@ class Subscribing(Kind):
 
     def __init__(self, topology: Topology, subscription: Subscription[Any, Any], codec: Codec) -> None:
         self.name = subscription.name
-        self.inputs = (subscription.publisher,)
+        self.repairs = topics.repairs(topology.name, subscription.name)
+        self.inputs = (subscription.publisher, self.repairs)
         self._topology = topology
         self._codec = codec
         self._translate = translating(subscription.translate)
@@ -30,14 +36,17 @@ class Subscribing(Kind):
 
     def handle(self, message: Received, rows: Any, work: Work) -> None:
         """Translates one event; those that this context does not know are others' business."""
-        del rows
-        if not self._is_known(message, work):
-            return
-        found = self.read(message, work)
+        ordered = message.topic() == self.repairs
+        found = self.read(message, work) if ordered or self._is_known(message, work) else None
         if found is None:
             return
+        if ordered:
+            repaired(self, message, found[0], rows, work)
+            return
+        work.home, key = None, _key(message)
         try:
-            self._send(message, *found, work)
+            if key is None or not work.waits(key, message):
+                self._send(message, *found, work)
         except FAULTS as error:
             self.blame(message, work, error, "fold-failed")
 
@@ -55,6 +64,18 @@ class Subscribing(Kind):
         if command is not None:
             id_ = derived_id(self.name, meta.event_id)
             work.outputs.append(sent_command(self._topology, self._codec, command, id_, meta))
+
+
+def _key(message: Received) -> bytes | None:
+    """What events wait in order by; None where it has no name, as others write whatever keys they like."""
+    key = message.key()
+    if key is None or len(key) > len(LONGEST_KEY):
+        return None
+    try:
+        key.decode()
+    except UnicodeDecodeError:
+        return None
+    return key
 
 
 def _meta(message: Received) -> Meta:
