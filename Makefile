@@ -17,6 +17,8 @@ TOPOLOGY ?= $(sort $(patsubst topologies/%/__init__.py,topologies.%,$(wildcard t
 RELEASES = $(shell git tag --list "v*" 2>/dev/null)
 # Extra arguments for pytest: make test PYTEST="-k saga"
 PYTEST ?=
+# How many test files run at once, each with a cluster of its own: they wait more than they work.
+JOBS ?= 2
 # Extra arguments for foldlog bench: make bench BENCH="--part throughput --rounds 3"
 BENCH ?=
 # How long faults go on, their schedule's seed, and more arguments: make chaos CHAOS="--runs 20"
@@ -36,7 +38,7 @@ demo: $(RUN) ## a real order log through the whole pipeline, every total checked
 
 test: $(DEV) check ## style, types, layers, contracts and every test that needs no server
 	@$(SAY) "pytest"
-	@$(BIN)/python -m pytest -p tests.no_skips -m "not adapters and not soak" $(PYTEST)
+	@$(BIN)/python -m pytest -p tests.no_skips -n $(JOBS) --dist loadfile -m "not adapters and not soak" $(PYTEST)
 
 test-adapters: $(DEV) ## the tests that need PostgreSQL, Redis and RabbitMQ: by URL, in Docker, or on this machine
 	@$(BIN)/python -m pytest -p tests.no_skips -m adapters $(PYTEST)

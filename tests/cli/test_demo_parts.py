@@ -1,5 +1,6 @@
 """The parts of the demo: what a part of the log comes to, what the logs must satisfy, when nothing is left to do."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
@@ -10,6 +11,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from foldlog.cli.demo.cdnow import Purchase
 from foldlog.cli.demo.expected import StockRow, expected
+from foldlog.cli.demo.interrupts import SIGNALS, Interrupts
 from foldlog.cli.demo.readback import Log, compare_logs
 from foldlog.cli.demo.settling import Groups, Sagas, Settling
 from foldlog.core.contract import Process
@@ -135,3 +137,37 @@ def read_all(context: Context, group: str, topic: str) -> None:
                 waiting.discard(message.partition() or 0)
     consumer.commit(offsets=[TopicPartition(topic, p, o) for p, o in offsets.items()], asynchronous=False)
     consumer.close()
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Gives the signals back to the tests, however a test leaves them."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def configure() -> None:
+    """What Kafka's client, written in C, makes of an interrupt that comes while it reads its configuration."""
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        refuse()
+
+
+def refuse() -> None:
+    raise TypeError("expected configuration property name as type unicode string")
+
+
+@pytest.mark.usefixtures("handlers")
+def test_an_interrupt_that_c_code_reports_as_another_error_is_an_interrupt() -> None:
+    with pytest.raises(KeyboardInterrupt) as raised, Interrupts().heard():
+        configure()
+    assert isinstance(raised.value.__cause__, TypeError)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_an_error_without_an_interrupt_stays_what_it_is() -> None:
+    with pytest.raises(TypeError, match="expected configuration"), Interrupts().heard():
+        refuse()
