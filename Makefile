@@ -59,8 +59,8 @@ chaos-rules: $(DEV) ## each rule of the engine switched off must be caught; a co
 	@$(BIN)/python -m tests.chaos.rules
 	@$(BIN)/python -m tests.chaos.taint --runs 20
 
-kill-tests: $(DEV) ## the tests that kill workers, with the whole purchase log (a quarter of an hour)
-	@FOLDLOG_E2E_ORDERS=0 $(BIN)/python -m pytest -p tests.no_skips --timeout 1800 tests/e2e $(PYTEST)
+kill-tests: $(DEV) ## the tests that kill workers, with the whole purchase log and 100,000 transfers (half an hour)
+	@FOLDLOG_E2E_ORDERS=0 FOLDLOG_E2E_TRANSFERS=100000 $(BIN)/python -m pytest -p tests.no_skips --timeout 1800 tests/e2e $(PYTEST)
 
 check: lint types imports contracts ## everything of `make test` but the tests
 

@@ -1,12 +1,10 @@
 """Bank and risk under names of their own, their workers as processes, and what is to be read once they are done."""
 
-import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,57 +15,20 @@ from foldlog.contracts.codec import Codec
 from foldlog.contracts.registry import Registry
 from foldlog.contracts.subjects import push
 from foldlog.core import Meta, Record, Topology, topics
+from foldlog.core.contract import Process
 from foldlog.kafka import reading
 from foldlog.kafka.admin import apply
 from foldlog.kafka.sending import CommandProducer
 from foldlog.testing import fold
 from tests.e2e.running import Worker
-from topologies.banking import banking
+from tests.e2e.services import bank_of, risk_of
 from topologies.banking.account import Deposit, OpenAccount
-from topologies.banking.transfer import ExpireTransfer, RequestTransfer, Terms
-from topologies.risk import risk
+from topologies.banking.transfer import RequestTransfer
 from topologies.risk.profile import OpenCase
 
 MONDAY = date(2026, 1, 5)
 SAVINGS = Decimal("2000.00")
 LIMIT = Decimal("900.00")
-BUSY = 20  # transfers a day and account, well below what makes risk open a case
-
-
-def bank_of(name: str) -> Topology:
-    """The bank of a market."""
-    subscriptions = tuple(replace(each, publisher=f"{name}_risk.assessments") for each in banking.consumes)
-    return replace(banking, name=f"{name}_bank", consumes=subscriptions)
-
-
-def risk_of(name: str) -> Topology:
-    """The risk context of a market."""
-    subscriptions = tuple(replace(each, publisher=f"{name}_bank.transfers") for each in risk.consumes)
-    return replace(risk, name=f"{name}_risk", consumes=subscriptions)
-
-
-@dataclass(frozen=True)
-class Load:
-    """Transfers among accounts: of a hundred, two go nowhere, two are above a limit, two run out of time by hand."""
-
-    accounts: int
-    transfers: int
-    seed: int
-
-    def names(self) -> list[str]:
-        """The accounts."""
-        return [f"a{number:04}" for number in range(self.accounts)]
-
-    def requests(self) -> Iterator[tuple[RequestTransfer, ExpireTransfer | None]]:
-        """The transfers in order, some with somebody who gives up on them at once."""
-        chance, names = random.Random(self.seed), self.names()
-        for number in range(self.transfers):
-            source, target = chance.sample(names, 2)
-            lot, id_ = chance.random(), f"t{number:06}"
-            amount = Decimal(chance.randint(1, 5000)) / 100 if not 0.02 <= lot < 0.04 else LIMIT + 1
-            day = MONDAY + timedelta(days=number // (self.accounts * BUSY))
-            terms = Terms(source, f"nobody-{target}" if lot < 0.02 else target, amount, day)
-            yield RequestTransfer(id_, terms), ExpireTransfer(id_) if 0.04 <= lot < 0.06 else None
 
 
 @dataclass
@@ -89,6 +50,7 @@ class Market:
             self._codecs[topology.name] = Codec(topology, self.registry)
             self._codecs[topology.name].prepare()
         self._producer = CommandProducer(self.cluster.bootstrap, "lz4")
+        self._sagas = Sagas(self.cluster.bootstrap, f"{self.bank.name}.settlement", self._codecs[self.bank.name])
 
     def start(self, context: str) -> Worker:
         """Starts the worker of `banking` or `risk`; one that was there before has its state directory."""
@@ -103,9 +65,9 @@ class Market:
         topic = topics.commands(topology.name, decider.name)
         self._producer.send(topic, decider.key(command), value, [("command-id", id_.encode())])
 
-    def open(self, load: Load) -> None:
+    def open(self, accounts: Iterable[str]) -> None:
         """Opens the accounts, with savings."""
-        for name in load.names():
+        for name in accounts:
             self.send(self.bank, OpenAccount(name, name, LIMIT), f"open-{name}")
             self.send(self.bank, Deposit(name, SAVINGS, MONDAY), f"deposit-{name}")
         self._producer.flush()
@@ -115,31 +77,40 @@ class Market:
         self.send(self.risk, OpenCase(account, "c1", "a hint"), f"case-{account}")
         self._producer.flush()
 
-    def transfer(self, request: RequestTransfer, expiry: ExpireTransfer | None, again: bool) -> None:
-        """Asks for a transfer, some twice under one id and some given up at once."""
+    def transfer(self, request: RequestTransfer, again: bool = False) -> None:
+        """Asks for a transfer, twice under one id if so wanted."""
         for _ in range(1 + again):
             self.send(self.bank, request, request.transfer)
-        if expiry is not None:
-            self.send(self.bank, expiry, f"expire-{expiry.transfer}")
 
     def flush(self) -> None:
         """Returns when Kafka has what was sent."""
         self._producer.flush()
 
+    def follow(self, seconds: float) -> None:
+        """Hears how far the settlements are, for at most so long."""
+        self._sagas.poll(seconds)
+
+    def ended(self) -> int:
+        """The number of settlements that have ended, as far as was heard."""
+        return len(self._sagas.ended)
+
     def settle(self, total: int, stall_s: float = 120) -> None:
         """Waits until so many settlements have ended; fails where for a while none more does."""
-        with closing(
-            Sagas(self.cluster.bootstrap, f"{self.bank.name}.settlement", self._codecs[self.bank.name])
-        ) as sagas:
-            ended, moved = 0, time.monotonic()
-            while len(sagas.ended) < total:
-                sagas.poll(0.5)
-                if len(sagas.ended) > ended:
-                    ended, moved = len(sagas.ended), time.monotonic()
-                for worker in self.workers.values():
-                    worker.check()
-                assert time.monotonic() - moved < stall_s, f"{ended} of {total} ended; open: {sorted(sagas.open)[:20]}"
-            assert not sagas.open
+        ended, moved = self.ended(), time.monotonic()
+        while self.ended() < total:
+            self.follow(0.5)
+            if self.ended() > ended:
+                ended, moved = self.ended(), time.monotonic()
+            for worker in self.workers.values():
+                worker.check()
+            still = sorted(self._sagas.open)[:20]
+            assert time.monotonic() - moved < stall_s, f"{ended} of {total} ended; open: {still}"
+
+    def settlements(self) -> dict[str, Process]:
+        """What the row of each settlement says about its steps and timers."""
+        table = reading.latest(reading.read(self.cluster.bootstrap, topics.table(self.bank.name, "settlement")))
+        codec = self._codecs[self.bank.name]
+        return {key: codec.decode_with(entry.value or b"")[1] for key, entry in table.items()}
 
     def states(self, topology: Topology, log: str) -> dict[str, Any]:
         """What each aggregate is, as the fold of its log; fails where a version is missing or there twice."""
@@ -174,14 +145,8 @@ class Market:
         ids = (entry.key for entry in entries if (dict(entry.headers)["command-id"] or b"").startswith(b"clearances:"))
         return list(ids)
 
-    def written(self) -> int:
-        """The length of the transfers' log, the markers of transactions included."""
-        count = range(self.bank.partitions)
-        with closing(reading.open_consumer(self.cluster.bootstrap)) as consumer:
-            ends = reading.ends(consumer, topics.events(self.bank.name, "transfer"), count)
-        return sum(end for _, end in ends.values())
-
     def close(self) -> None:
         """Leaves no process behind."""
         for worker in self.workers.values():
             worker.clean_up()
+        self._sagas.close()

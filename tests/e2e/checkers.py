@@ -61,12 +61,12 @@ def unconserved_stock(levels: Mapping[str, StockLevel]) -> Iterator[str]:
 
 
 def open_sagas(sent: Iterable[str], sagas: Mapping[str, Process]) -> Iterator[str]:
-    """The fulfilment of every order has ended."""
-    for order in sent:
-        if order not in sagas:
-            yield f"the fulfilment of {order} never began"
-        elif not sagas[order].ended:
-            yield f"the fulfilment of {order} is open after {sagas[order].steps} steps"
+    """The saga of each that was sent has ended."""
+    for id_ in sent:
+        if id_ not in sagas:
+            yield f"the saga of {id_} never began"
+        elif not sagas[id_].ended:
+            yield f"the saga of {id_} is open after {sagas[id_].steps} steps"
 
 
 def differing_rows(rows: Mapping[str, bytes], wanted: Mapping[str, bytes]) -> Iterator[str]:

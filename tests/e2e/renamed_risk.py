@@ -2,6 +2,6 @@
 
 import os
 
-from tests.e2e.banking import risk_of
+from tests.e2e.services import risk_of
 
 context = risk_of(os.environ.get("FOLDLOG_TEST_CONTEXT", "x"))

@@ -79,11 +79,11 @@ def test_a_reservation_left_behind_is_caught() -> None:
 
 def test_an_open_saga_is_caught() -> None:
     open_ = {**SAGAS, "2": Process(3, False)}
-    assert list(open_sagas("12", open_)) == ["the fulfilment of 2 is open after 3 steps"]
+    assert list(open_sagas("12", open_)) == ["the saga of 2 is open after 3 steps"]
 
 
 def test_a_saga_that_never_began_is_caught() -> None:
-    assert list(open_sagas("123", SAGAS)) == ["the fulfilment of 3 never began"]
+    assert list(open_sagas("123", SAGAS)) == ["the saga of 3 never began"]
 
 
 def test_other_bytes_a_missing_and_a_new_row_are_caught() -> None:
