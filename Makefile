@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 # One environment is installed into: never from two targets at once, whatever -j says.
 .NOTPARALLEL:
-.PHONY: help setup demo test test-adapters bench bench-read chaos chaos-smoke chaos-rules kill-tests check lint types imports contracts format schemas manifests up down \
+.PHONY: help setup demo test test-adapters bench bench-read bench-timers chaos chaos-smoke chaos-rules kill-tests check lint types imports contracts format schemas manifests up down \
 	status clean distclean
 
 VENV := .venv
@@ -48,6 +48,9 @@ bench: $(DEV) ## foldlog beside Kafka Streams, Quix Streams and Faust: build/ben
 
 bench-read: $(DEV) ## the query service: catching up, lists under load, restart: build/bench-read.json
 	@$(BIN)/python -m tests.bench.read $(BENCH)
+
+bench-timers: $(DEV) ## how late 10,000 pending timers go off: build/bench-timers.json
+	@$(BIN)/python -m tests.bench.timers $(BENCH)
 
 chaos: $(DEV) ## three brokers, workers and clients under real faults: make chaos SECONDS=180 SEED=7
 	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) --seed $(SEED) $(CHAOS)
