@@ -2,14 +2,19 @@
 
 import asyncio
 import json
+import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aio_pika
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPException
 
+from tests.engine.running import Bank
+
+logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # a page for every try to connect
 AWAY = (AMQPException, OSError, RuntimeError, TimeoutError)
 
 
@@ -59,9 +64,9 @@ async def bound(url: str, exchange: str, queue: str, pattern: str) -> None:
         await made.bind(exchange, pattern)
 
 
-async def taken(url: str, queue: str, count: int, seconds: float = 60) -> list[aio_pika.abc.AbstractIncomingMessage]:
+async def taken(url: str, queue: str, count: int, seconds: float = 60) -> list[AbstractIncomingMessage]:
     """The messages of a queue, at least so many, and all that are there then."""
-    found: list[aio_pika.abc.AbstractIncomingMessage] = []
+    found: list[AbstractIncomingMessage] = []
     async with asyncio.timeout(seconds), channel(url) as open_channel:
         source = await open_channel.declare_queue(queue, durable=True)
         while True:
@@ -72,3 +77,30 @@ async def taken(url: str, queue: str, count: int, seconds: float = 60) -> list[a
                 return found
             else:
                 await asyncio.sleep(0.05)
+
+
+async def hear(url: str, queue: str, found: list[AbstractIncomingMessage], end: asyncio.Event) -> None:
+    """Takes whatever comes to a queue, until the end."""
+    while not end.is_set():
+        try:
+            async with channel(url) as open_channel:
+                source = await open_channel.declare_queue(queue, durable=True)
+                while not end.is_set():
+                    if (message := await source.get(fail=False)) is not None:
+                        found.append(message)
+                        await message.ack()
+                    else:
+                        await asyncio.sleep(0.05)
+        except AWAY:
+            await asyncio.sleep(0.2)
+
+
+def heard(messages: Iterable[AbstractIncomingMessage], id: str) -> list[dict[str, Any]]:
+    """The CloudEvents about accounts whose name begins so, each as often as it came."""
+    events = [json.loads(message.body) for message in messages]
+    return [event for event in events if event["subject"].startswith(id)]
+
+
+def causes(bank: Bank, ids: set[str]) -> Counter[str]:
+    """How many events each of these commands has caused."""
+    return Counter(meta.causation for _, meta in bank.log() if meta.causation in ids)

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,44 +10,15 @@ import aio_pika
 import pytest
 
 from foldlog import Client
-from tests.adapters.servers import RABBITMQ, Server, own
+from tests.adapters.servers import Server
 from tests.client.conftest import LONG
+from tests.edges.conftest import Start
 from tests.edges.process import Edge
-from tests.edges.rabbit import bound, command, publish, taken
+from tests.edges.rabbit import bound, causes, command, heard, publish, taken
 from tests.engine.bank import Close, Open, Post, Posted
-from tests.engine.processes import Worker
 from tests.engine.running import Bank, eventually
 
 pytestmark = pytest.mark.adapters
-
-Start = Callable[..., Edge]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """A RabbitMQ that the tests may stop."""
-    with own(RABBITMQ) as server:
-        yield server
-
-
-@pytest.fixture
-def start(bank: Bank, worker: Worker, server: Server, tmp_path: Path) -> Iterator[Start]:
-    """Starts edges of the shared bank to this RabbitMQ; they end with the test."""
-    started: list[Edge] = []
-
-    def start(kind: str, *options: str) -> Edge:
-        edge = Edge(bank, tmp_path, kind, "--url", server.url, *options)
-        started.append(edge)
-        return edge
-
-    yield start
-    for edge in started:
-        edge.close()
-
-
-def causes(bank: Bank, ids: set[str]) -> Counter[str]:
-    """How many events each of these commands has caused."""
-    return Counter(meta.causation for _, meta in bank.log() if meta.causation in ids)
 
 
 def test_commands_while_rabbitmq_is_killed_and_the_edge_is_restarted(
@@ -130,12 +99,6 @@ def test_what_is_no_command_is_put_aside_with_the_reason(bank: Bank, server: Ser
     eventually(lambda: len(bank.events(id)) == 3, "the events of what is a command", LONG)
     assert [meta.causation for _, meta in bank.events(id)] == [f"ce-{id}", f"b-{id}", f"i-{id}"]
     assert edge.stop() == 0, edge.output
-
-
-def heard(messages: list[aio_pika.abc.AbstractIncomingMessage], id: str) -> list[dict[str, Any]]:
-    """The CloudEvents about accounts whose name begins so, each as often as it came."""
-    events = [json.loads(message.body) for message in messages]
-    return [event for event in events if event["subject"].startswith(id)]
 
 
 def test_events_while_rabbitmq_is_killed(bank: Bank, server: Server, start: Start, id: str) -> None:
