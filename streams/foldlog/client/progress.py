@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
-
 from foldlog.client.positions import Position, parse
 from foldlog.core.decider import Decider
 from foldlog.core.errors import ConfigError, DeadlineError
@@ -13,8 +11,9 @@ from foldlog.core.partitioning import partition_of
 from foldlog.core.topics import events, rekeyed
 from foldlog.core.topology import Topology
 from foldlog.kafka.connection import METADATA_S, admin, reaching
+from foldlog.kafka.gaps import without_records
 from foldlog.kafka.marks import Place, end_offsets, group_offsets
-from foldlog.kafka.reading import available, is_record, open_consumer
+from foldlog.kafka.reading import open_consumer
 
 LOOK_EVERY = 0.02  # s
 
@@ -66,18 +65,6 @@ class Progress:
             return True
         consumer = open_consumer(self._bootstrap)
         try:
-            return _is_empty(consumer, place, max(start, 0), end)
+            return bool(without_records(consumer, {place: (start, end)}, METADATA_S))
         finally:
             consumer.close()
-
-
-def _is_empty(consumer: Consumer, place: Place, start: int, end: int) -> bool:
-    consumer.assign([TopicPartition(*place, start)])
-    deadline = time.monotonic() + METADATA_S
-    while time.monotonic() < deadline:
-        for message in available(consumer, LOOK_EVERY):
-            if is_record(message):
-                return bool((message.offset() or 0) >= end)
-            if (message.offset() or 0) >= end:
-                return True
-    return False

@@ -8,14 +8,13 @@ However many readers wait, one thread asks for all of them: a few requests to th
 """
 
 import threading
-import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException
 
 from foldlog.client.positions import Position
 from foldlog.core.errors import ClusterError
@@ -23,8 +22,9 @@ from foldlog.core.topics import events
 from foldlog.core.topology import Topology
 from foldlog.core.view import View
 from foldlog.kafka.connection import admin
+from foldlog.kafka.gaps import without_records
 from foldlog.kafka.marks import Place, end_offsets, group_offsets
-from foldlog.kafka.reading import available, committed_reader, is_record
+from foldlog.kafka.reading import committed_reader
 
 log = structlog.get_logger()
 
@@ -141,23 +141,11 @@ class Frontier:
         return not each.moved
 
     def _without_records(self, spans: Mapping[Place, tuple[int, int]]) -> set[Place]:
-        """The partitions that have no committed record in a span, and never will have one.
-
-        The first thing that a reader hears of a partition tells: a record, or that the partition is stable up to there.
-        """
         if not spans:
             return set()
         if self._consumer is None:
             self._consumer = Consumer({**committed_reader(self._bootstrap), "fetch.wait.max.ms": _FETCH_MS})
-        self._consumer.assign([TopicPartition(*place, max(0, start)) for place, (start, _) in spans.items()])
-        heard: dict[Place, int] = {}
-        until = time.monotonic() + _LOOK
-        while heard.keys() != spans.keys() and time.monotonic() < until:
-            for message in available(self._consumer, _LOOK_EVERY):
-                is_record(message)
-                heard.setdefault((str(message.topic()), message.partition() or 0), message.offset() or 0)
-        self._consumer.unassign()
-        return {place for place, offset in heard.items() if place in spans and offset >= spans[place][1]}
+        return without_records(self._consumer, spans, _LOOK)
 
     def _answer(self, progress: _Progress, done: list[_Waiting], found: Ends) -> None:
         with self._lock:
