@@ -1,5 +1,6 @@
 """Rows by key and lists: what the topic has, filtered, sorted, page by page."""
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -161,3 +162,10 @@ def test_an_answer_says_how_far_and_how_fresh_it_is(filled: Served, bank: Bank) 
 def test_health(filled: Served) -> None:
     assert filled.get("/healthz").json() == {"live": True, "missing": []}
     assert filled.get("/readyz").json() == {"ready": True, "trouble": None, "loading": None}
+
+
+def test_its_page_of_documentation_needs_no_internet(filled: Served) -> None:
+    page = filled.get("/docs").text
+    needed = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(needed) == 3
+    assert all(filled.get(path).status_code == 200 for path in needed)

@@ -7,6 +7,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 from fastapi import FastAPI, Request, Response
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from foldlog import __version__
@@ -106,7 +107,9 @@ class Door:
 def application(client: AsyncClient, wait: float) -> FastAPI:
     """The HTTP edge of a client's context; it waits so many seconds for a reply unless a request says otherwise."""
     door = Door(client, wait)
-    app = FastAPI(title=f"Commands of {door.context}", version=__version__, redoc_url=None, redirect_slashes=False)
+    app = FastAPIOffline(
+        title=f"Commands of {door.context}", version=__version__, redoc_url=None, redirect_slashes=False
+    )
     problems.install(app)
     root = f"/commands/{door.context}"
     kinds = door.gate.parser.kinds

@@ -6,6 +6,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from fastapi import Depends, FastAPI, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field
 
 from foldlog import __version__
@@ -86,9 +87,10 @@ Waiting = Annotated[After, Depends(_after)]
 
 def application(service: Service) -> FastAPI:
     """The service's HTTP application."""
-    app = FastAPI(
+    app = FastAPIOffline(  # its pages need nothing of the internet
         title=f"foldlog: {service.topology.name}",
         version=__version__,
+        redoc_url=None,
         description="The views of a context: rows, lists, SQL, downloads and live changes.",
         responses={status: {"description": "A problem (RFC 9457)."} for status in (400, 422, 429, 503, 504)},
     )
