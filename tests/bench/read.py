@@ -6,23 +6,22 @@ generators included; the figures are printed and kept in build/bench-read.json, 
 """
 
 import argparse
-import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from statistics import quantiles
-
-import httpx
+from typing import Any
 
 from foldlog.cluster import embedded
 from tests.engine.running import Bank, fresh_bank
-from tests.query.filling import Rows, balance
+from tests.query.filling import Encoded, Rows, balance
 from tests.query.processes import Served
 
 HOME = Path("build/bench-read")
@@ -30,12 +29,16 @@ RESULT = Path("build/bench-read.json")
 REQUESTS = 200  # a second
 CHANGES = 20_000  # a second
 BURST = 0.05  # s
-LISTS = (
-    "/views/balances?owner=eq:owner-07&sort=-postings&limit=50",
-    "/views/balances?amount=gte:1000&sort=amount&limit=50",
-    "/views/balances?limit=50",
-    "/views/balances/account-0000042",
-)
+QUESTIONS = 4000  # different ones, then again from the first: most are asked once in 20 s
+
+
+def questions(rows: int) -> Iterator[str]:
+    """Paths to ask for: lists of a filter and an order each, a first page, a row; their values differ."""
+    for number in range(QUESTIONS // 4):
+        yield f"/views/balances?owner=eq:owner-{number % 100:02}&sort=-postings&limit=50"
+        yield f"/views/balances?amount=gte:{number * 7 % (rows // 100)}&sort=amount&limit=50"
+        yield "/views/balances?limit=50"
+        yield f"/views/balances/account-{number * 7919 % rows:07}"
 
 
 def main() -> int:
@@ -61,15 +64,19 @@ def main() -> int:
 def measured(bank: Bank, home: Path, rows: int, seconds: float) -> dict[str, object]:
     """The figures of the three questions."""
     writer = Rows(bank)
-    writer.write((f"account-{number:07}", balance(number)) for number in range(rows))
+    encoded = [writer.encoded(f"account-{number:07}", balance(number)) for number in range(rows)]
+    writer.put(encoded)
     with closing(Served(bank, home / "service")) as served:
         first = _ready_after(served)
         applied, loading = _load_of(served)
     with closing(Served(bank, home / "service")) as served:
         again = _ready_after(served)
-        with _changing(writer, rows) as changed:
-            took, failed = asyncio.run(_asked(served.url, seconds))
+        before = _cpu(served)
+        with _changing(writer, encoded) as changed:
+            answers = _asked(served.url, seconds, rows)
             rate = changed()
+        used = _cpu(served) - before
+    took = answers["took"]
     cuts = quantiles(took, n=1000)
     return {
         "machine": {"cores": os.cpu_count(), "load average": [round(load, 1) for load in os.getloadavg()]},
@@ -82,10 +89,12 @@ def measured(bank: Bank, home: Path, rows: int, seconds: float) -> dict[str, obj
         f"lists at {REQUESTS} requests/s": {
             "rows changed/s": round(rate),
             "answers": len(took),
-            "failed": failed,
+            "failed": answers["failed"],
             "p50 ms": round(cuts[499] * 1000, 1),
             "p99 ms": round(cuts[989] * 1000, 1),
             "longest ms": round(max(took) * 1000, 1),
+            "cores of the service": round(used / seconds, 2),
+            "cores of the client": round(answers["cpu"] / seconds, 2),
         },
     }
 
@@ -106,7 +115,7 @@ def _load_of(served: Served) -> tuple[int, float]:
 
 
 @contextmanager
-def _changing(writer: Rows, rows: int) -> Iterator[Callable[[], float]]:
+def _changing(writer: Rows, rows: Sequence[Encoded]) -> Iterator[Callable[[], float]]:
     """Changes rows at a rate until the end of the block; gives a function of how many a second it were."""
     stop, done, start = threading.Event(), 0, time.monotonic()
 
@@ -114,8 +123,9 @@ def _changing(writer: Rows, rows: int) -> Iterator[Callable[[], float]]:
         nonlocal done
         size, began = int(CHANGES * BURST), time.monotonic()
         while not stop.is_set():
-            changes = ((f"account-{number % rows:07}", balance(number)) for number in range(done, done + size))
-            writer.write(changes)
+            some = range(done, done + size)
+            # The value of another row, so that the row changes.
+            writer.put((*rows[number % len(rows)][:2], rows[(number * 7 + 1) % len(rows)][2]) for number in some)
             done += size
             stop.wait(max(0.0, began + done / CHANGES - time.monotonic()))
 
@@ -128,28 +138,18 @@ def _changing(writer: Rows, rows: int) -> Iterator[Callable[[], float]]:
         thread.join()
 
 
-async def _asked(url: str, seconds: float) -> tuple[list[float], int]:
-    """How long each answer took from when it was due, whatever became of those before; how many failed."""
-    took: list[float] = []
-    failed = 0
-    limits = httpx.Limits(max_connections=64)
-    async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False, limits=limits) as client:
-        began = time.monotonic()
+def _cpu(served: Served) -> float:
+    """Seconds of CPU that the service has taken."""
+    user, system = Path(f"/proc/{served.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
-        async def ask(number: int) -> None:
-            nonlocal failed
-            due = began + number / REQUESTS
-            await asyncio.sleep(due - time.monotonic())
-            try:
-                answer = await client.get(LISTS[number % len(LISTS)])
-            except httpx.HTTPError:
-                failed += 1
-                return
-            failed += answer.status_code != 200
-            took.append(time.monotonic() - due)
 
-        await asyncio.gather(*(ask(number) for number in range(int(seconds * REQUESTS))))
-    return took, failed
+def _asked(url: str, seconds: float, rows: int) -> Any:
+    """What `tests.bench.asking` has to say."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    command = [sys.executable, "-m", "tests.bench.asking", host, port, str(REQUESTS), str(seconds)]
+    ran = subprocess.run(command, input="\n".join(questions(rows)), capture_output=True, text=True, check=True)
+    return json.loads(ran.stdout)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ from foldlog.kafka.admin import apply
 from tests.engine.bank import Balance
 from tests.engine.running import PATIENCE, Bank
 
+Encoded = tuple[bytes, int, bytes | None]
+"""Key, partition and value of a record."""
+
 
 def balance(number: int) -> Balance:
     """One row of many: a hundred owners, amounts with cents."""
@@ -36,11 +39,20 @@ class Rows:
 
     def write(self, rows: Mapping[str, Balance | None] | Iterable[tuple[str, Balance | bytes | None]]) -> None:
         """Commits rows by key; None deletes, bytes are written as they are."""
+        self.put(self.encoded(key, row) for key, row in (rows.items() if isinstance(rows, Mapping) else rows))
+
+    def encoded(self, key: str, row: Balance | bytes | None) -> Encoded:
+        """A row as it is written."""
+        value = self._bank.codec.encode(row) if isinstance(row, Balance) else row
+        return key.encode(), self._bank.home(key.encode()), value
+
+    def put(self, rows: Iterable[Encoded]) -> None:
+        """Commits rows that are encoded already."""
         self._producer.begin_transaction()
-        for key, row in rows.items() if isinstance(rows, Mapping) else rows:
-            value = self._bank.codec.encode(row) if isinstance(row, Balance) else row
-            self._producer.produce(self.topic, value, key.encode(), self._bank.home(key.encode()))
-            self._producer.poll(0)
+        for number, (key, partition, value) in enumerate(rows):
+            self._producer.produce(self.topic, value, key, partition)
+            if number % 1000 == 0:
+                self._producer.poll(0)
         self._producer.commit_transaction(PATIENCE)
 
 
