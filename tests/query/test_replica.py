@@ -1,6 +1,8 @@
 """The replica's file: equal to the topic however it ends, and built anew only where it must be."""
 
+import base64
 import random
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -222,3 +224,24 @@ def test_it_waits_for_topics_and_for_kafka(bank: Bank, file: Path) -> None:
         assert "127.0.0.1:1" in absent.trouble
         assert absent.alive
         assert not absent.loaded.is_set()
+
+
+def test_a_database_that_answers_no_more_shows_in_its_health(bank: Bank, serve: Serve) -> None:
+    """The disk is full in the middle of a checkpoint: after that DuckDB wants a new process."""
+    served = serve().ready()
+    assert served.get("/healthz").json() == {"live": True, "missing": []}
+    limit = 24 << 20  # bytes of a file; a checkpoint is made after 16 MiB of the write-ahead log
+    resource.prlimit(served.process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    rows, chance = Rows(bank), random.Random(7)
+    for turn in range(50):
+        texts = [base64.b85encode(chance.randbytes(64_000)).decode() for _ in range(50)]
+        rows.write({f"large-{turn}-{number}": Balance(text) for number, text in enumerate(texts)})
+        counting = f"SELECT count(*) FROM balances WHERE key LIKE 'large-{turn}-%'"
+        eventually(
+            lambda: served.sql(counting).json().get("rows") == [[50]] or served.get("/healthz").status_code == 503,  # noqa: B023
+            "the rows, or the end of the database",
+        )
+        if served.get("/healthz").status_code == 503:
+            break
+    assert served.get("/healthz").json() == {"live": False, "missing": ["replica"]}
+    assert "checkpoint" in served.get("/readyz").json()["trouble"]

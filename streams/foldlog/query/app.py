@@ -13,8 +13,8 @@ from foldlog import __version__
 from foldlog.core.errors import QueryError
 from foldlog.query import problems
 from foldlog.query.arrow import arrow_schema, key_column
-from foldlog.query.formats import MEDIA, Format, chunks, negotiated, objects, table, values_of, written
-from foldlog.query.lists import Listing, cursor_of, listed
+from foldlog.query.formats import MEDIA, Format, chunks, negotiated, page, row, table, values_of, written
+from foldlog.query.lists import Listing, listed
 from foldlog.query.service import After, Question, Service
 from foldlog.query.storage import quoted
 from foldlog.query.streams import stream
@@ -143,10 +143,11 @@ class _Api:
         """One row as an object; 404 where there is none."""
         column, names = self._columns(view)
         sql = f"SELECT * FROM {quoted(view)} WHERE {quoted(column)} = ?"  # noqa: S608 — names that are known
-        rows, headers = await self._service.ask(Question(sql, [key], [view], 1), after, values_of)
-        if not rows:
+        asked = Question(sql, [key], [view], 1)
+        found, headers = await self._service.ask(asked, after, partial(row, names), kept=True)
+        if found is None:
             raise QueryError(f"{view} has no row `{key}`", 404)
-        return _json(dict(zip(names, rows[0], strict=True)), headers)
+        return _encoded(found, headers)
 
     async def rows(
         self, request: Request, view: View, wanted: Annotated[Wanted, Depends(_wanted)], after: Waiting
@@ -163,11 +164,9 @@ class _Api:
         if not wanted.is_page:
             return await self._download(Question(asked.sql, asked.parameters, [view], most), after, wanted.form)
         limit = wanted.limit or 0
-        rows, headers = await self._service.ask(
-            Question(asked.sql, asked.parameters, [view], limit + 1), after, objects
-        )
-        more = cursor_of(asked.order, rows[limit - 1]) if len(rows) > limit else None
-        return _json({"rows": rows[:limit], "next": more}, headers)
+        question = Question(asked.sql, asked.parameters, [view], limit + 1)
+        body, headers = await self._service.ask(question, after, partial(page, asked.order, limit), kept=True)
+        return _encoded(body, headers)
 
     async def sql(self, statement: Statement, after: Waiting, form: Form = None, accept: Accept = "") -> Response:
         """One SELECT (or EXPLAIN) in DuckDB's SQL; the views are its tables, alone or as `context.view`.
@@ -241,4 +240,8 @@ class _Api:
 
 
 def _json(body: Any, headers: dict[str, str] | None = None, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(body), status, headers, "application/json")
+    return _encoded(msgspec.json.encode(body), headers, status)
+
+
+def _encoded(body: bytes, headers: dict[str, str] | None = None, status: int = 200) -> Response:
+    return Response(body, status, headers, "application/json")

@@ -3,7 +3,7 @@
 import csv
 import io
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from foldlog.core.errors import QueryError
+from foldlog.query.lists import Order, cursor_of
 from foldlog.query.reader import Answer
 
 _IN_MEMORY = 4 << 20  # bytes of a download; more goes to a temporary file
@@ -69,9 +70,17 @@ def values_of(answer: Answer) -> list[list[Any]]:
     return [[plain(value) for value in row] for row in zip(*columns, strict=True)]
 
 
-def objects(answer: Answer) -> list[dict[str, Any]]:
-    """The rows as objects, where each column has a name of its own."""
-    return [dict(zip(answer.schema.names, row, strict=True)) for row in values_of(answer)]
+def row(names: Sequence[str], answer: Answer) -> bytes | None:
+    """The one row as an object; None where there is none."""
+    rows = values_of(answer)
+    return msgspec.json.encode(dict(zip(names, rows[0], strict=True))) if rows else None
+
+
+def page(order: Sequence[Order], limit: int, answer: Answer) -> bytes:
+    """So many rows, and where the next ones begin."""
+    rows = [dict(zip(answer.schema.names, row, strict=True)) for row in values_of(answer)]
+    more = cursor_of(order, rows[limit - 1]) if len(rows) > limit else None
+    return msgspec.json.encode({"rows": rows[:limit], "next": more})
 
 
 def table(answer: Answer) -> dict[str, Any]:

@@ -15,6 +15,7 @@ class Positions:
         self._lock = threading.Lock()
         self._next: dict[Place, int] = {}
         self._waiting: list[tuple[dict[Place, int], Future[None]]] = []
+        self._awaited = threading.Event()
         self._asked: tuple[float, dict[Place, int]] | None = None
         self._fresh: dict[str, float] = {}  # by topic: when it was last known that nothing is missing
 
@@ -25,6 +26,8 @@ class Positions:
                 self._next[place] = max(offset, self._next.get(place, 0))
             done = [future for wanted, future in self._waiting if self._has(wanted)]
             self._waiting = [each for each in self._waiting if not (each[1].done() or self._has(each[0]))]
+            if not self._waiting:
+                self._awaited.clear()
             self._refresh()
         for future in done:
             if future.set_running_or_notify_cancel():
@@ -49,9 +52,14 @@ class Positions:
         with self._lock:
             if not self._has(wanted):
                 self._waiting.append((dict(wanted), future))
+                self._awaited.set()
                 return future
         future.set_result(None)
         return future
+
+    def rest(self, seconds: float) -> None:
+        """Returns after so long, or as soon as somebody waits."""
+        self._awaited.wait(seconds)
 
     def was_asked(self, moment: float, ends: Mapping[Place, int]) -> None:
         """Says where the partitions ended at a moment of time.monotonic(): whoever has come there is as fresh."""

@@ -8,16 +8,12 @@ import duckdb
 import pyarrow as pa
 
 from foldlog.core.errors import QueryError
-from foldlog.kafka.marks import Place
 from foldlog.query.deadlines import Deadlines
+from foldlog.query.state import State
 from foldlog.query.statements import Statement, checked
 from foldlog.query.storage import Storage
 
 _PORTION = 2048  # rows that are taken at once
-_STATE = (  # one statement, since each costs as much as a small answer
-    'SELECT NULL, topic, "partition", next FROM _foldlog.positions '
-    "UNION ALL SELECT name, topic, NULL, NULL FROM _foldlog.shown"
-)
 # Of DuckDB, of Arrow, and of values that Python cannot hold.
 _ERRORS = (duckdb.Error, pa.ArrowException, OSError, MemoryError, ArithmeticError, ValueError, TypeError)
 _FATAL = ("INTERNAL Error", "FATAL Error")
@@ -33,12 +29,11 @@ class Limits(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Rows as they come; and of the same snapshot, each view's topic and the next offsets of all topics."""
+    """Rows as they come, and the state of their snapshot."""
 
     schema: pa.Schema
     batches: Iterator[pa.RecordBatch]
-    topics: dict[str, str]
-    positions: dict[Place, int]
+    state: State
 
 
 class Reader:
@@ -64,14 +59,13 @@ class Reader:
         Raises QueryError where the statement is wrong, takes too long, has more rows than these or is too large.
         """
         with self._asking() as cursor:
-            found = cursor.execute(_STATE).fetchall()
-            positions = {(topic, partition): position for name, topic, partition, position in found if name is None}
-            topics = {name: topic for name, topic, _, _ in found if name is not None}
-            relation = cursor.sql(sql, params=parameters or None)
+            before = self._storage.state
+            relation = cursor.sql(sql, params=parameters or None)  # binds the names, which begins the snapshot
+            state = before if before is not None and before is self._storage.state else State.of(cursor)
             if relation is None:
                 raise QueryError("the statement has no result")
             with relation.to_arrow_reader(_PORTION) as reader:  # an open one would keep the snapshot open
-                return take(Answer(reader.schema, self._limited(reader, rows), topics, positions))
+                return take(Answer(reader.schema, self._limited(reader, rows), state))
 
     def _limited(self, batches: Iterator[pa.RecordBatch], most: int) -> Iterator[pa.RecordBatch]:
         rows = size = 0

@@ -31,7 +31,10 @@ _TURN = 0.1  # s that a turn waits for records
 _ASK_EVERY = 0.5  # s between two looks at where the topics end
 _CHECK_EVERY = 4  # looks between two at whether the topics are still the same
 _AGAIN = 1.0  # s before a replica that was thrown off begins again
-_REST = 0.02  # s between two batches at most, so that many small ones become few
+# A batch costs a look through the whole table, so many small ones become few: between two of them is a rest of so many
+# times what the last one took, up to so many s. Who waits for a position is waited with for less.
+_REST, _LONGEST_REST = 4.0, 0.2
+_SHORT_REST = 0.02
 _SILENT = 60.0  # s: a thread that has not turned for so long is dead
 
 
@@ -83,8 +86,10 @@ class Replica:
 
     @property
     def alive(self) -> bool:
-        """Whether its thread still turns."""
-        return self._threads[0].is_alive() and time.monotonic() - self._turned < _SILENT
+        """Whether its thread still turns, over a database that still answers."""
+        return (
+            self.storage.failure is None and self._threads[0].is_alive() and time.monotonic() - self._turned < _SILENT
+        )
 
     @property
     def loading(self) -> Loading:
@@ -106,7 +111,7 @@ class Replica:
         return found
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and self.storage.failure is None:
             self._turned = time.monotonic()
             try:
                 with reaching(self._bootstrap):
@@ -183,7 +188,9 @@ class Replica:
         if records:
             self.changes.publish(changes)
         if records and self.loaded.is_set():
-            self._stopping.wait(min(_REST, time.monotonic() - began))
+            took = time.monotonic() - began
+            self._stopping.wait(min(_SHORT_REST, took))
+            self.positions.rest(min(_LONGEST_REST, _REST * took))
 
     def _change(self, message: Message) -> Change | None:
         """A record as a change; one that is no row is told of and left out."""

@@ -1,10 +1,11 @@
 """What the query service answers with: a replica, its reader, and the waiting for one's own writes."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from foldlog.client.positions import Position, parse
 from foldlog.contracts.codec import Codec
@@ -12,10 +13,12 @@ from foldlog.core.errors import ConfigError, QueryError
 from foldlog.core.topics import events
 from foldlog.core.topology import Topology
 from foldlog.core.view import View
+from foldlog.query.answers import Answers
 from foldlog.query.desk import Desk
 from foldlog.query.frontier import Frontier
 from foldlog.query.reader import Answer, Limits, Parameters, Reader
 from foldlog.query.replica import Replica
+from foldlog.query.state import State
 from foldlog.query.statements import Statement
 from foldlog.query.storage import Storage
 from foldlog.settings import Settings
@@ -33,6 +36,18 @@ class Question(NamedTuple):
     views: Sequence[str]
     rows: int
     ours: bool = True
+
+    @property
+    def text(self) -> tuple[str, str]:
+        """What tells it from others."""
+        return self.sql, repr(self.parameters)
+
+
+class Found(NamedTuple, Generic[T]):
+    """An answer as somebody takes it, and the state of its snapshot."""
+
+    value: T
+    state: State
 
 
 class After(NamedTuple):
@@ -62,6 +77,7 @@ class Service:
         self._frontier = Frontier(bootstrap, topology)
         limits = Limits(settings.query_seconds, settings.query_memory_mb << 20)
         self._reader = Reader(storage, limits)
+        self._answers = Answers()
         self._rows, self._sql = Desk("rows", settings.query_threads), Desk("sql", _STATEMENTS)
 
     def start(self) -> None:
@@ -79,26 +95,33 @@ class Service:
             raise QueryError(f"there is no view `{name}`; there are {', '.join(sorted(self.views))}", 404)
         return self.views[name]
 
-    async def ask(self, question: Question, after: After, take: Callable[[Answer], T]) -> tuple[T, dict[str, str]]:
+    async def ask(
+        self, question: Question, after: After, take: Callable[[Answer], T], *, kept: bool = False
+    ) -> tuple[T, dict[str, str]]:
         """What `take` makes of the answer, and what is said about it in headers.
 
-        Raises QueryError: 503 before the replica is loaded, 504 where what it must contain does not come in time.
+        `kept`: while the rows do not change, who asks the same gets the same. Raises QueryError: 503 before the replica
+        is loaded, 504 where what it must contain does not come in time.
         """
         desk = self._rows if question.ours else self._sql
+
+        def taken(answer: Answer) -> Found[T]:
+            return Found(take(answer), answer.state)
+
+        asked: Callable[[], Found[T]]
+        asked = partial(self._reader.ask, question.sql, question.parameters, question.rows, taken)
         while True:
             self.require_loaded()
-            waited = await self._contain(question.views, after)
-
-            def taken(answer: Answer, waited: Mapping[str, str] = waited) -> tuple[T, dict[str, str]] | None:
-                if any(answer.topics.get(view) != topic for view, topic in waited.items()):
-                    return None  # another generation is shown since: whether it contains the event is to be seen
-                return take(answer), self._headers(answer, question.views)
-
-            asked: Callable[[], tuple[T, dict[str, str]] | None]
-            asked = partial(self._reader.ask, question.sql, question.parameters, question.rows, taken)
-            found: tuple[T, dict[str, str]] | None = await desk.run(asked)
-            if found is not None:
-                return found
+            topics = {view: self.replica.topic(view) for view in question.views}
+            await self._contain(topics, after)
+            age = self.replica.positions.age(topics.values())
+            began, version = time.monotonic(), self.replica.storage.version
+            asking = partial(desk.run, asked)
+            found = await (self._answers.of(version, question.text, asking) if kept else asking())
+            if all(found.state.topics.get(view) == topic for view, topic in topics.items()):
+                age = None if age is None else age + time.monotonic() - began
+                return found.value, _headers(found.state, topics.values(), age)
+            # Another generation is shown since: how old it is, and whether it contains the event, is to be seen.
 
     async def checked(self, sql: str) -> Statement:
         """A reader's statement, which may be run."""
@@ -117,30 +140,31 @@ class Service:
             percent = 100 * now.done // now.total if now.total else 0
             raise QueryError(f"the replica is loading: {percent} %", 503)
 
-    async def _contain(self, views: Sequence[str], after: After) -> dict[str, str]:
-        """Waits until the views contain the events; gives the topics of the views that were waited for.
+    async def _contain(self, topics: Mapping[str, str], after: After) -> None:
+        """Waits until these topics, by view, contain the events.
 
         Raises QueryError: 400 for what is no place in a log that one of the views reads, 504 where the time is over.
         """
-        wanted = [(view, at) for at in map(_position, _words(after.tokens)) for view in self._reading(views, at)]
-        topics = {view: self.replica.topic(view) for view, _ in wanted}
+        words = _words(after.tokens)
+        if not words:
+            return
+        wanted = [(view, at) for at in map(_position, words) for view in self._reading(topics, at)]
         wait_ms = self.settings.query_wait_ms if after.wait_ms is None else after.wait_ms
         try:
             async with asyncio.timeout(wait_ms / 1000):
                 await asyncio.gather(*(self._contains(view, topics[view], at) for view, at in wanted))
         except TimeoutError as error:
             raise QueryError(
-                f"{', '.join(views)}: not yet at {', '.join(_words(after.tokens))} after {wait_ms} ms: ask again, with "
+                f"{', '.join(topics)}: not yet at {', '.join(words)} after {wait_ms} ms: ask again, with "
                 "a longer wait_ms, or without `after` for what there is; is `foldlog run` running?",
                 504,
             ) from error
-        return topics
 
     async def _contains(self, view: str, topic: str, at: Position) -> None:
         ends = await asyncio.wrap_future(self._frontier.ends(self.views[view], topic, at))
         await asyncio.wrap_future(self.replica.positions.wait(ends))
 
-    def _reading(self, views: Sequence[str], at: Position) -> list[str]:
+    def _reading(self, views: Collection[str], at: Position) -> list[str]:
         """Those of the views that read the log of an event."""
         name, partitions = self.topology.name, range(self.topology.partitions)
         logs = {view: {events(name, source.name) for source in self.views[view].sources} for view in views}
@@ -149,13 +173,12 @@ class Service:
             raise QueryError(f"after: {', '.join(views) or 'what reads no view'} never comes to {at}")
         return found
 
-    def _headers(self, answer: Answer, views: Sequence[str]) -> dict[str, str]:
-        """The place up to which an answer has its views, and for how long it may have been older than the topics."""
-        topics = [answer.topics[view] for view in views]
-        found = sorted((place, offset) for place, offset in answer.positions.items() if place[0] in topics)
-        headers = {"Foldlog-Position": ",".join(f"{topic}:{number}:{offset}" for (topic, number), offset in found)}
-        age = self.replica.positions.age(topics)
-        return headers if age is None else {**headers, "Foldlog-Age-Ms": str(round(age * 1000))}
+
+def _headers(state: State, topics: Collection[str], age: float | None) -> dict[str, str]:
+    """The place up to which an answer has its views, and for how long it may have been older than the topics."""
+    found = sorted((place, offset) for place, offset in state.positions.items() if place[0] in topics)
+    headers = {"Foldlog-Position": ",".join(f"{topic}:{number}:{offset}" for (topic, number), offset in found)}
+    return headers if age is None else {**headers, "Foldlog-Age-Ms": str(round(age * 1000))}
 
 
 def _words(text: str) -> list[str]:

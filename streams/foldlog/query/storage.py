@@ -19,6 +19,7 @@ from foldlog.core.errors import StoreError
 from foldlog.core.record import Record
 from foldlog.kafka.marks import Place
 from foldlog.query.arrow import arrow_batch, arrow_schema, key_column
+from foldlog.query.state import State
 
 log = structlog.get_logger()
 
@@ -54,7 +55,12 @@ class Source(NamedTuple):
 
 
 class Storage:
-    """One DuckDB file; one thread applies rows, any thread reads them."""
+    """One DuckDB file; one thread applies rows, any thread reads them.
+
+    `version` counts what was committed. `state` is that of the last version; None while another is being committed,
+    so a snapshot that was begun while it was one and the same object is of that state. After `failure` DuckDB answers
+    nothing more in this process.
+    """
 
     def __init__(self, path: Path, memory_mb: int, threads: int) -> None:
         self.path = path
@@ -66,13 +72,16 @@ class Storage:
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         }
+        self.version = 0
+        self.state: State | None = None
+        self.failure: str | None = None
         self._sources: dict[str, Source] = {}
         self._opening = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._root = self._connected()
         except duckdb.Error as error:
-            log.warning("the replica's file is built anew", path=str(path), because=str(error).partition("\n")[0])
+            log.warning("the replica's file is built anew", path=str(path), because=_first_line(error))
             self._remove()
             self._root = self._connected()
         self._writer = self._root.cursor()
@@ -110,7 +119,7 @@ class Storage:
                         self._merge(self._sources[topic], rows)
                 self._note(positions)
         except (duckdb.Error, MemoryError) as error:
-            raise StoreError(f"{self.path}: {str(error).partition(chr(10))[0]}") from error
+            raise StoreError(f"{self.path}: {_first_line(error)}") from error
 
     @contextmanager
     def snapshot(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -120,6 +129,9 @@ class Storage:
         try:
             cursor.execute("BEGIN TRANSACTION READ ONLY")
             yield cursor
+        except duckdb.FatalException as error:
+            self.failure = _first_line(error)
+            raise
         finally:
             with suppress(duckdb.Error):
                 cursor.execute("ROLLBACK")
@@ -153,8 +165,12 @@ class Storage:
         self._writer.execute("BEGIN")
         try:
             yield
+            self.state, state = None, State.of(self._writer)
             self._writer.execute("COMMIT")
-        except BaseException:
+            self.version, self.state = self.version + 1, state
+        except BaseException as error:
+            if isinstance(error, duckdb.FatalException):
+                self.failure = _first_line(error)
             with suppress(duckdb.Error):
                 self._writer.execute("ROLLBACK")
             raise
@@ -215,6 +231,10 @@ class Storage:
 def quoted(name: str) -> str:
     """A name as SQL writes it."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _table(topic: str) -> str:
