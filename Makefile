@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 # One environment is installed into: never from two targets at once, whatever -j says.
 .NOTPARALLEL:
-.PHONY: help setup demo test test-adapters bench bench-read bench-timers chaos chaos-smoke chaos-rules kill-tests check lint types imports contracts format schemas manifests up down \
+.PHONY: help setup demo test test-adapters bench bench-read bench-timers chaos chaos-smoke chaos-rules kill-tests read-tests check lint types imports contracts format schemas manifests up down \
 	status clean distclean
 
 VENV := .venv
@@ -64,6 +64,10 @@ chaos-rules: $(DEV) ## each rule of the engine switched off must be caught; a co
 
 kill-tests: $(DEV) ## the tests that kill workers, with the whole purchase log and 100,000 transfers (half an hour)
 	@FOLDLOG_E2E_ORDERS=0 FOLDLOG_E2E_TRANSFERS=100000 $(BIN)/python -m pytest -p tests.no_skips --timeout 1800 tests/e2e $(PYTEST)
+
+read-tests: $(DEV) ## 10,000 reads of one's own writes, and 100 a second while a view is rebuilt
+	@FOLDLOG_TRIES=10000 FOLDLOG_READS=3000 $(BIN)/python -m pytest -p tests.no_skips --timeout 3600 -rP \
+		tests/query/test_read_your_writes.py tests/query/test_rebuilt_while_asked.py $(PYTEST)
 
 check: lint types imports contracts ## everything of `make test` but the tests
 

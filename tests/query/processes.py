@@ -19,7 +19,9 @@ ROOT = Path(__file__).parents[2]
 class Served:
     """A process of `foldlog query serve` over the bank; `http` asks it."""
 
-    def __init__(self, bank: Bank, home: Path, instance: str = "r", *options: str, **env: str) -> None:
+    def __init__(
+        self, bank: Bank, home: Path, instance: str = "r", *options: str, module: str = "tests.engine.bank", **env: str
+    ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.directory = home / "replicas" / instance
         self._output = home / f"{instance}.out"
@@ -31,7 +33,7 @@ class Served:
             "FOLDLOG_INSTANCE": instance,
             **env,
         }
-        command = [sys.executable, "-m", "foldlog.cli.main", "query", "serve", "tests.engine.bank"]
+        command = [sys.executable, "-m", "foldlog.cli.main", "query", "serve", module]
         self._from = self._output.stat().st_size if self._output.exists() else 0
         with self._output.open("ab") as output:
             self.process = subprocess.Popen(

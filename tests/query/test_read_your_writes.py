@@ -15,52 +15,18 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from foldlog.core import Record
-from foldlog.core.topics import events, replies
+from foldlog.core.topics import events
 from foldlog.kafka.generations import point
 from tests.engine.bank import Balance, Open, Post
 from tests.engine.processes import Worker
 from tests.engine.running import Bank, eventually
 from tests.query.filling import Rows, second_generation
 from tests.query.processes import ROOT, Served
+from tests.query.sending import Sender
 
-TRIES = 300
+TRIES = int(os.environ.get("FOLDLOG_TRIES", "300"))  # `make read-tests` takes 10,000
 READERS = 6
 ten = Decimal("10.00")
-
-
-class Sender:
-    """Sends commands from many threads, and hears of their replies as they come."""
-
-    def __init__(self, bank: Bank) -> None:
-        self._bank, self._lock = bank, threading.Lock()
-        self._producer = Producer({"bootstrap.servers": bank.cluster.bootstrap, "log_level": 0, "linger.ms": 1})
-        self._positions: dict[str, str] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
-
-    def ask(self, command: Record) -> str:
-        """The position of what a command wrote."""
-        key, id_ = str(getattr(command, "account")).encode(), uuid.uuid4().hex  # noqa: B009
-        headers: list[Any] = [("command-id", id_.encode()), ("reply-to", b"")]
-        value = self._bank.codec.encode(command)
-        self._producer.produce(self._bank.commands, value, key, self._bank.home(key), headers=headers)
-        self._producer.flush(30)
-        return eventually(lambda: self._positions.get(id_), f"the reply to {command}")
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _listen(self) -> None:
-        tail, seen = self._bank.tail(replies(self._bank.name)), 0
-        while not self._stop.is_set():
-            entries = tail.entries()
-            for entry in entries[seen:]:
-                reply: Any = self._bank.codec.decode(entry.value or b"")
-                self._positions[reply.command_id] = reply.position
-            seen = len(entries)
 
 
 @pytest.fixture(scope="module")
