@@ -103,7 +103,7 @@ KINDS = (
         POSTGRES,
         lambda place, _: PostgresView(place.url, place.name, "balances", Balance, ("postings",)),
         _postgres_rows,
-        lambda place: ["--url", place.url, "--schema", place.name, "--index", "postings"],
+        lambda place: ["--url", place.url, "--schema", place.name],
     ),
     Kind("redis", REDIS, _redis, _redis_rows, lambda place: ["--url", place.url, "--prefix", f"{place.name}:"]),
     Kind(

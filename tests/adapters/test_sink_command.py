@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import psycopg
 import pytest
 
 from tests.adapters.conftest import PlaceOf
@@ -39,6 +40,19 @@ def test_what_is_no_view_is_refused(kind: Kind, bank: Bank, place: PlaceOf, cli:
         ran = cli("sink", kind.name, target, *arguments)
         assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
         assert reason in ran.err
+
+
+def test_columns_are_indexed_that_the_view_declares_and_that_are_asked_for(
+    bank: Bank, place: PlaceOf, cli: Cli
+) -> None:
+    kind = KINDS[0]
+    at = place(kind)
+    line = ("sink", kind.name, bank.view, *kind.arguments(at), "--topology", bank.module, "--once")
+    assert cli(*line, "--index", "amount", "--index", "postings").code == 0
+    with psycopg.connect(at.url) as connection:
+        found = connection.execute("SELECT indexname FROM pg_indexes WHERE schemaname = %s", [at.name]).fetchall()
+    names = {name for (name,) in found if name.startswith("balances_by_")}
+    assert names == {"balances_by_amount", "balances_by_postings"}
 
 
 @pytest.mark.parametrize(

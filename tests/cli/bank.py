@@ -13,6 +13,7 @@ from foldlog.core import (
     Rejected,
     Saga,
     Sender,
+    Serving,
     Topology,
     View,
     field,
@@ -91,7 +92,14 @@ def add_posting(balance: Balance, event: Posted) -> Balance:
     return replace(balance, amount=balance.amount + event.amount, postings=balance.postings + 1)
 
 
-balances = View("balances", account, Balance(), key=lambda event: event.account, evolve=add_posting)
+balances = View(
+    "balances",
+    account,
+    Balance(),
+    key=lambda event: event.account,
+    evolve=add_posting,
+    serving=Serving(refresh_ms=50, indexes=("postings",)),
+)
 
 
 class StartTransfer(Record):

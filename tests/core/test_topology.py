@@ -1,5 +1,6 @@
 """A context that could not run is refused when it is made, in a line that says why."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,7 @@ from foldlog.core import (
     Record,
     Saga,
     Sender,
+    Serving,
     Subscription,
     Topology,
     View,
@@ -88,6 +90,20 @@ def test_names_of_the_engines_topics_are_reserved(name: str) -> None:
 def test_the_versions_of_a_view_begin_at_1() -> None:
     with pytest.raises(TopologyError, match="totals: versions begin at 1, not 0"):
         make(views=(replace(totals, version=0),))
+
+
+@pytest.mark.parametrize(
+    ("serving", "reason"),
+    [
+        (Serving(indexes=("version", "amount")), "totals: Row has no field `amount` to index; it has total, version"),
+        (Serving(refresh_ms=0), "totals: refresh_ms must be from 1 to 3600000, not 0"),
+        (Serving(refresh_ms=3_600_001), "totals: refresh_ms must be from 1 to 3600000, not 3600001"),
+        (Serving(cache_mb=-1), "totals: cache_mb must not be negative, it is -1"),
+    ],
+)
+def test_how_a_view_is_served_must_be_possible(serving: Serving, reason: str) -> None:
+    with pytest.raises(TopologyError, match=re.escape(reason)):
+        make(views=(replace(totals, serving=serving),))
 
 
 def test_two_processors_of_one_name_are_refused() -> None:

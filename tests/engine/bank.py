@@ -20,6 +20,7 @@ from foldlog.core import (
     Saga,
     Schedule,
     Sender,
+    Serving,
     Topology,
     View,
     replace,
@@ -188,7 +189,14 @@ def add_to_wealth(wealth: Wealth, event: Posted) -> Wealth:
     return Wealth(wealth.amount + event.amount, wealth.postings + 1)
 
 
-wealth = View("wealth", account, Wealth(), key=lambda event: event.owner, evolve=add_to_wealth)
+wealth = View(
+    "wealth",
+    account,
+    Wealth(),
+    key=lambda event: event.owner,
+    evolve=add_to_wealth,
+    serving=Serving(cache_mb=0),
+)
 
 
 class TransferMoney(Record):

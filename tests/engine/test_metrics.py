@@ -14,7 +14,7 @@ from foldlog.engine import clients
 from foldlog.engine.batch import Output
 from foldlog.engine.metered import Metered
 from foldlog.engine.stats import Counters, Histogram
-from tests.engine.bank import Misbehave, Open, Post
+from tests.engine.bank import Balance, Misbehave, Open, Post, Wealth
 from tests.engine.conftest import Start
 from tests.engine.rig import Member
 from tests.engine.running import Bank, eventually
@@ -37,6 +37,18 @@ def settled(url: str, records: int) -> Scrape:
         return found if found["foldlog_records_total", "account"] == records else None
 
     return eventually(look, f"{records} records")
+
+
+def test_a_view_that_declares_no_room_keeps_no_rows_decoded(own_bank: Bank, url: str) -> None:
+    account, owner = uuid.uuid4().hex, uuid.uuid4().hex
+    own_bank.ask(Open(account, owner))
+    for count in range(1, 4):  # one batch each
+        own_bank.ask(Post(account, Decimal(5)))
+        own_bank.row("balances", account, Balance(owner, Decimal(5 * count), count))
+        own_bank.row("wealth", owner, Wealth(Decimal(5 * count), count))
+    found = scrape(url)
+    assert found["foldlog_cache_hits_total", "balances"] > 0
+    assert [found[f"foldlog_cache_{name}_total", "wealth"] for name in ("hits", "misses")] == [0, 2]
 
 
 def test_what_was_handled_is_counted(own_bank: Bank, url: str) -> None:

@@ -5,7 +5,7 @@ A row is the same in whatever order the customer's orders arrive: sums, and the 
 
 from datetime import date
 
-from foldlog.core import Money, Record, View
+from foldlog.core import Money, Record, Serving, View
 from topologies.orders.order import order
 from topologies.orders.order_messages import PriceCalculated
 from topologies.orders.pricing import NOTHING
@@ -36,4 +36,11 @@ def evolve(row: Customer, placed: PriceCalculated) -> Customer:
     )
 
 
-customers = View("customers", order, Customer(), key=lambda event: event.customer, evolve=evolve)
+customers = View(
+    "customers",
+    order,
+    Customer(),
+    key=lambda event: event.customer,
+    evolve=evolve,
+    serving=Serving(indexes=("last", "spent")),  # who buys no more, and who buys most
+)

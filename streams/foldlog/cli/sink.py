@@ -7,7 +7,7 @@ import typer
 
 from foldlog.cli.arguments import TopologyOption, examples
 from foldlog.cli.run import LogFormat
-from foldlog.cli.sinking import How, aggregate, run, view
+from foldlog.cli.sinking import How, aggregate, refresh_ms, run, view
 
 ViewName = Annotated[str, typer.Argument(metavar="CONTEXT.VIEW", help="Which view, for example `orders.customers`.")]
 DatabaseUrl = Annotated[
@@ -16,7 +16,13 @@ DatabaseUrl = Annotated[
 Once = Annotated[bool, typer.Option("--once", help="End at the end that the topic has now.")]
 Rebuild = Annotated[bool, typer.Option("--rebuild", help="First remove what the sink has written, and fill it anew.")]
 SyncMs = Annotated[
-    int, typer.Option(min=1, max=3_600_000, metavar="MS", help="Make a transaction this often while records come.")
+    int | None,
+    typer.Option(
+        min=1,
+        max=3_600_000,
+        metavar="MS",
+        help="Make a transaction this often while records come; default as the view declares, else 100, files 10000.",
+    ),
 ]
 LogFormatOption = Annotated[LogFormat, typer.Option(help="How log lines are written.")]
 
@@ -61,9 +67,12 @@ def postgres(
     target: ViewName,
     url: DatabaseUrl,
     schema: Annotated[str | None, typer.Option(metavar="NAME", help="The tables' schema; default the context.")] = None,
-    index: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Index it; may be repeated.")] = None,
+    index: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Index it, beside those that the view declares; may be repeated."),
+    ] = None,
     *,
-    sync_ms: SyncMs = 100,
+    sync_ms: SyncMs = None,
     once: Once = False,
     rebuild: Rebuild = False,
     topology: TopologyOption = None,
@@ -79,8 +88,8 @@ def postgres(
     from foldlog.sinks.target import Consistency
 
     context, of = view(target, topology)
-    table = PostgresView(url, schema or context.name, of.name, of.row, index or ())
-    run(context, of, table, Consistency(sync_ms), How(once, rebuild, log_format))
+    table = PostgresView(url, schema or context.name, of.name, of.row, (*of.serving.indexes, *(index or ())))
+    run(context, of, table, Consistency(refresh_ms(of, sync_ms)), How(once, rebuild, log_format))
 
 
 def redis(
@@ -93,7 +102,7 @@ def redis(
         int | None, typer.Option(min=1, metavar="SECONDS", help="A row expires so long after it was written.")
     ] = None,
     *,
-    sync_ms: SyncMs = 100,
+    sync_ms: SyncMs = None,
     once: Once = False,
     rebuild: Rebuild = False,
     topology: TopologyOption = None,
@@ -110,14 +119,14 @@ def redis(
     context, of = view(target, topology)
     prefix = prefix if prefix is not None else f"{target}:"
     keys = RedisView(url, f"{target} {prefix}", prefix, ttl)
-    run(context, of, keys, Consistency(sync_ms), How(once, rebuild, log_format))
+    run(context, of, keys, Consistency(refresh_ms(of, sync_ms)), How(once, rebuild, log_format))
 
 
 def parquet(
     target: ViewName,
     directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="Where the files are; it is made.")],
     *,
-    sync_ms: SyncMs = 10_000,
+    sync_ms: SyncMs = None,
     once: Once = False,
     rebuild: Rebuild = False,
     topology: TopologyOption = None,
@@ -133,7 +142,13 @@ def parquet(
 
     context, of = view(target, topology)
     files = ParquetView(directory, target, of.row)
-    run(context, of, files, Consistency(sync_ms, batch_records=100_000), How(once, rebuild, log_format))
+    run(
+        context,
+        of,
+        files,
+        Consistency(refresh_ms(of, sync_ms, 10_000), batch_records=100_000),
+        How(once, rebuild, log_format),
+    )
 
 
 def postgres_events(
@@ -151,7 +166,9 @@ def postgres_events(
         ),
     ] = None,
     *,
-    sync_ms: SyncMs = 100,
+    sync_ms: Annotated[
+        int, typer.Option(min=1, max=3_600_000, metavar="MS", help="Make a transaction this often while records come.")
+    ] = 100,
     once: Once = False,
     rebuild: Rebuild = False,
     topology: TopologyOption = None,

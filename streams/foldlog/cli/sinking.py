@@ -38,6 +38,11 @@ def view(target: str, topology: str | None) -> tuple[Topology, View[Any, Any]]:
     return context, processor
 
 
+def refresh_ms(of: View[Any, Any], wanted: int | None, usual: int = 100) -> int:
+    """How often a view is to be taken over, in ms: as the option says, else the view, else as usual."""
+    return wanted or of.serving.refresh_ms or usual
+
+
 def aggregate(target: str, topology: str | None) -> tuple[Topology, Decider[Any, Any, Any]]:
     """The decider that `context.aggregate` names; ConfigError where it names something else."""
     context, processor = loading.place(target, topology)

@@ -10,6 +10,7 @@ from foldlog.core.ranking import Distinct, top
 from foldlog.core.reactor import Message, Reactor, Sender
 from foldlog.core.record import Money, Record, Scale, replace
 from foldlog.core.saga import Migration, Saga
+from foldlog.core.serving import Serving
 from foldlog.core.steps import Call, Progress, Retry, Step
 from foldlog.core.stepwise import stepwise
 from foldlog.core.subscription import Subscription
@@ -39,6 +40,7 @@ __all__ = [
     "Scale",
     "Schedule",
     "Sender",
+    "Serving",
     "Sessions",
     "Step",
     "Subscription",

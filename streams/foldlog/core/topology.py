@@ -14,6 +14,7 @@ from foldlog.core.publication import Publication
 from foldlog.core.reactor import Reactor
 from foldlog.core.record import Record
 from foldlog.core.saga import Saga
+from foldlog.core.serving import check_serving
 from foldlog.core.subscription import Subscription
 from foldlog.core.view import View
 from foldlog.core.windowing import check_windows
@@ -65,6 +66,7 @@ class Topology:
         for view in self.views:
             check_windows(view)
             check_lookup(view, self.views)
+            check_serving(view.name, view.row, view.serving)
 
     @property
     def processors(self) -> tuple[Processor, ...]:

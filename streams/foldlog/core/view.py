@@ -9,6 +9,7 @@ from foldlog.core import signatures
 from foldlog.core.decider import Decider
 from foldlog.core.meta import Meta
 from foldlog.core.record import Record
+from foldlog.core.serving import AS_CONFIGURED, Serving
 from foldlog.core.window import Window, key_of
 
 E = TypeVar("E", bound=Record)
@@ -30,7 +31,8 @@ class View(Generic[E, Row]):
     A view over several sources must not depend on the order in which their events arrive. A view that is declared
     otherwise than before needs the next `version`: then its rows are folded anew, beside those that readers have.
     With a `window` there is a row for each key and window; its key is `<key>@<start of the window>`. With a `lookup`
-    the third parameter of `evolve` is a row of another view, or None, and Meta the fourth.
+    the third parameter of `evolve` is a row of another view, or None, and Meta the fourth. `serving` says how the rows
+    are kept for those who read them.
     """
 
     name: str
@@ -46,6 +48,7 @@ class View(Generic[E, Row]):
     version: int = 1
     window: Window | None = None
     lookup: "Lookup | None" = None
+    serving: Serving = AS_CONFIGURED
 
     @property
     def generation(self) -> str:

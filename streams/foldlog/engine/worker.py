@@ -22,6 +22,7 @@ from foldlog.contracts.registry import Registry
 from foldlog.core.errors import ConfigError, EngineError
 from foldlog.core.topology import Processor as Declared
 from foldlog.core.topology import Topology
+from foldlog.core.view import View
 from foldlog.engine import clients, observing
 from foldlog.engine.feed import Feed
 from foldlog.engine.housekeeping import Housekeeping
@@ -138,7 +139,7 @@ class Worker:
             Metered(config, transactional_id, settings.socket_timeout_ms, counters),
             Group(cluster.bootstrap, group, transactional_id, settings),
             LogReader(cluster.bootstrap, settings),
-            _partitions(kind, self._state(group), settings, counters, shadows),
+            _partitions(kind, self._state(group), _cached(declared, settings), counters, shadows),
             Snapshots.of(kind, self._codec, settings.snapshot_events),
             lambda names: topic_ids(self._admin, names),
             self._parking(kind, group),
@@ -260,12 +261,17 @@ def _tracing(url: str | None, context: str, instance: str) -> "Tracing | None":
         raise ConfigError(f"FOLDLOG_OTLP needs the extra `trace` (pip install 'foldlog[trace]'): {error}") from error
 
 
+def _cached(declared: Declared, settings: Settings) -> int:
+    """Memory for a processor's decoded rows, in bytes."""
+    own = declared.serving.cache_mb if isinstance(declared, View) else None
+    return (settings.cache_mb if own is None else own) << 20
+
+
 def _partitions(
-    kind: Kind, directory: Path, settings: Settings, counters: Counters, shadows: Shadows | None
+    kind: Kind, directory: Path, cached: int, counters: Counters, shadows: Shadows | None
 ) -> Partitions | None:
     if not isinstance(kind, Folding):
         return None
-    cached = settings.cache_mb << 20
     if shadows is None:
         return Partitions(kind, directory, cached, counters)
     return WarmPartitions(kind, directory, cached, counters, shadows)
