@@ -133,12 +133,11 @@ def test_a_rate_is_kept(cli: Cli, context: Context) -> None:
     assert len(sent(context, "slow")) == 41
 
 
-def test_ten_thousand_lines_take_seconds(cli: Cli, context: Context, tmp_path: Path) -> None:
+def test_ten_thousand_lines(cli: Cli, context: Context, tmp_path: Path) -> None:
     file = tmp_path / "many.jsonl"
-    file.write_bytes(lines(*(post(f"m{n}") for n in range(10_000))))
-    started = time.perf_counter()
+    file.write_bytes(lines(*(post("many") for _ in range(10_000))))
     assert send(cli, context, file).code == 0
-    assert time.perf_counter() - started < 10
+    assert len(sent(context, "many")) == 10_000
 
 
 def test_an_interrupt_delivers_what_is_queued_and_says_how_much(context: Context, tmp_path: Path) -> None:

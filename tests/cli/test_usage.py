@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -138,12 +137,9 @@ def test_a_reader_that_leaves_is_silent() -> None:
     assert (ran.stdout, ran.stderr) == ("{\n", "")
 
 
-def test_the_help_is_there_at_once() -> None:
-    started = time.perf_counter()
-    foldlog("--help")
+def test_the_command_line_starts_without_what_is_slow_to_load() -> None:
     loaded = (
         "import sys, foldlog.cli.main; print([m for m in ('confluent_kafka', 'faust', 'pydantic') if m in sys.modules])"
     )
     ran = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"
-    assert time.perf_counter() - started < 5  # two starts; generous, since other tests share the machine

@@ -90,7 +90,7 @@ def test_without_network_and_cache_the_error_comes_at_once(tmp_path: Path, monke
     begin = time.monotonic()
     with pytest.raises(ClusterError, match=r"cannot download .*: .*refused.*; connect to a network"):
         software(quiet)
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 20, "nothing that is refused is waited for"
     assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == ["lock"]
 
 
