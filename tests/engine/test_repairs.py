@@ -1,8 +1,13 @@
 """An operator repairs with the command line what a worker could not handle, and the worker carries it out."""
 
+import json
 import uuid
 from decimal import Decimal
+from typing import Any
 
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+
+from foldlog.contracts.subjects import subjects
 from tests.engine.bank import Balance, Misbehave, Open, Opened, Post
 from tests.engine.conftest import Start
 from tests.engine.processes import Worker, foldlog
@@ -38,6 +43,28 @@ def test_a_retry_decodes_and_folds_anew_so_that_a_mended_view_takes_it(own_bank:
     ran = foldlog(bank, "dead-letters", "retry", bank.name, "--all")
     assert ran.stderr == "2 dead letters retried\n"
     bank.row("balances", id_, Balance("ada", ten, 1))
+    assert foldlog(bank, "dead-letters", "list", bank.name).stderr == "0 dead letters\n"
+
+
+def test_a_retry_finds_the_schema_that_was_missing(own_bank: Bank, start: Start) -> None:
+    bank, subject = own_bank, f"{own_bank.commands}-{own_bank.name}.account.Open"
+    start("account").ready()
+    known = subjects(bank.topology)[subject]
+    younger = {**known, "fields": [*known["fields"], {"name": "branch", "type": "string", "default": ""}]}
+    with SchemaRegistryClient({"url": bank.cluster.registry}) as registry:
+        probe = {"type": "record", "name": f"probe_{uuid.uuid4().hex}", "fields": []}
+        last = registry.register_schema(str(probe["name"]), Schema(json.dumps(probe), "AVRO"))
+        body = bank.codec.encode(Open("late", "ada"))[5:] + b"\0"  # an empty branch
+        place = bank.put(b"late", b"\0" + (last + 1).to_bytes(4, "big") + body)
+        assert [letter.cause for letter in bank.letters_of(place)] == ["unknown-schema"]
+        assert registry.register_schema(subject, Schema(json.dumps(younger), "AVRO")) == last + 1
+
+    def retried() -> Any:
+        foldlog(bank, "dead-letters", "retry", bank.name, "--cause", "unknown-schema")
+        return bank.events("late")
+
+    [(event, _)] = eventually(retried, "the event: a worker asks for an unknown schema again after 5 s")
+    assert event == Opened("late", "ada")
     assert foldlog(bank, "dead-letters", "list", bank.name).stderr == "0 dead letters\n"
 
 

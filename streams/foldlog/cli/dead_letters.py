@@ -6,7 +6,7 @@ import typer
 
 from foldlog.cli import loading, output, settling
 from foldlog.cli.arguments import Json, examples
-from foldlog.cli.letters import Letter, check_cause, content, contexts, hexdump, read
+from foldlog.cli.letters import Letter, check_cause, content, contexts, hexdump, latest, read
 from foldlog.cli.values import fields
 from foldlog.core.errors import ConfigError
 from foldlog.core.outcome import CAUSES
@@ -52,15 +52,14 @@ def list_letters(
     with loading.connect() as connection:
         names = [context] if context else contexts(connection.bootstrap)
         known = (letter for name in names for letter in read(connection, name))
-        found = [one for one in known if cause in (None, one.letter.cause) and (every or not one.settled)]
-    found.sort(key=lambda one: one.letter.time)
-    shown = found[-limit:]
+        wanted = (one for one in known if cause in (None, one.letter.cause) and (every or not one.settled))
+        shown, found = latest(wanted, limit)
     if as_json:
         output.write_json([_summary(one) for one in shown])
         return
     if shown:
         output.write_table(COLUMNS, [tuple(_summary(one)[name] for name in COLUMNS) for one in shown])
-    count = f"{len(shown):,} of {len(found):,}" if len(shown) < len(found) else f"{len(found):,}"
+    count = f"{len(shown):,} of {found:,}" if len(shown) < found else f"{found:,}"
     output.note(f"{count} dead letters")
 
 

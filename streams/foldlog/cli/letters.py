@@ -1,7 +1,9 @@
 """Dead letters as the operator needs them: found, filtered, and their content taken apart."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from heapq import heappush, heappushpop
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from foldlog.cli import output
@@ -77,10 +79,23 @@ def repairs_of(bootstrap: str, context: str) -> dict[str, int]:
     return {own: partition_count(bootstrap, own), **others}
 
 
-def read(connection: "Connection", context: str) -> list[Letter]:
-    """The dead letters of a context, oldest first; ConfigError where the context has no such topic."""
+def read(connection: "Connection", context: str) -> Iterator[Letter]:
+    """The dead letters of a context, as they were written; ConfigError where the context has no such topic."""
     with output.bar(f"reading dead letters of {context}") as progress:
-        return list(_letters(connection, context, progress))
+        yield from _letters(connection, context, progress)
+
+
+def latest(letters: Iterable[Letter], limit: int) -> tuple[list[Letter], int]:
+    """The latest so many, in the order of time, and how many there are in all: those are not kept."""
+    kept: list[tuple[datetime, int, Letter]] = []
+    count = 0
+    for count, one in enumerate(letters, 1):
+        entry = one.letter.time, count, one
+        if len(kept) < limit:
+            heappush(kept, entry)
+        else:
+            heappushpop(kept, entry)
+    return [one for *_, one in sorted(kept)], count
 
 
 def _letters(connection: "Connection", context: str, progress: "Progress") -> Iterator[Letter]:

@@ -1,6 +1,7 @@
 """`foldlog parked`: keys that wait because a record of theirs failed, and what to do about them."""
 
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +15,7 @@ from foldlog.cli.waiting import Head
 from foldlog.core.errors import ConfigError
 from foldlog.core.outcome import CAUSES
 from foldlog.core.plain import plain
-from foldlog.core.repair import DROP, RETRY, Parked
+from foldlog.core.repair import DROP, RETRY, Parked, ParkedKey
 
 if TYPE_CHECKING:
     from foldlog.cli.loading import Connection
@@ -163,10 +164,10 @@ def _order(
 
 def _left(connection: "Connection", target: str, heads: list[Head], wait: float) -> list[Head]:
     """The keys that are parked after a retry; looks until each was tried, and says why they failed."""
-    tries, until = {head.key: head.tries for _, head in heads}, time.monotonic() + wait
+    asked, until = {head.key: head.asked for _, head in heads}, time.monotonic() + wait
     while True:
-        left = [head for head in waiting.heads(connection, target) if head.of.key in tries]
-        pending = [head for _, head in left if head.tries == tries[head.key]]
+        left = [head for head in waiting.heads(connection, target) if head.of.key in asked]
+        pending = [of for _, of in left if not _failed_again(of, asked[of.key])]
         if not pending or time.monotonic() > until:
             break
         time.sleep(_LOOK)
@@ -175,6 +176,12 @@ def _left(connection: "Connection", target: str, heads: list[Head], wait: float)
     if left:
         _table([(target, head) for head in left])
     return left
+
+
+def _failed_again(head: ParkedKey, asked: int) -> bool:
+    """Whether the retry after so many others was made and failed: none is under way or about to begin."""
+    soon = head.due is not None and head.due <= datetime.now(UTC)
+    return head.asked > asked and head.tries > 0 and not soon
 
 
 def _table(heads: list[tuple[str, Head]]) -> None:

@@ -25,8 +25,9 @@ class Parked(Record):
 class ParkedKey(Record):
     """A key whose records wait, in the order in which they came, from `first` up to but not including `next`.
 
-    `cause` and `reason` say why the first one failed, `tries` how often, `since` when it did so first. The engine
-    tries again by itself at `due`; where that is None, it is an operator's turn.
+    `cause` and `reason` say why the first one failed, `tries` how often, `since` when it did so first; `asked` is how
+    often operators asked for a retry. The engine tries again by itself at `due`, which is the last field; where that is
+    None, it is an operator's turn.
     """
 
     key: str
@@ -36,6 +37,7 @@ class ParkedKey(Record):
     first: int
     next: int
     tries: int = 1
+    asked: int = 0
     due: datetime | None = None
 
 

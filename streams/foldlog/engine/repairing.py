@@ -66,7 +66,7 @@ def _sequence(kind: Kind, message: Received, asked: Repair, rows: Rows[Any] | No
     sequence = _Sequence(kind, parking, partition, key)
     match asked.action:
         case "retry" if kind.patient:
-            after, more = replace(head, tries=0, due=datetime.now(UTC)), False
+            after, more = replace(head, tries=0, asked=head.asked + 1, due=datetime.now(UTC)), False
         case "retry":
             after, more = sequence.retry(head, rows, work)
         case "drop":
@@ -101,7 +101,8 @@ class _Sequence:
             failure = self._again(record, rows, work)
             if failure is not None:
                 cause, reason = failure
-                return replace(head, first=number, cause=cause, reason=reason, tries=head.tries + 1), False
+                again = replace(head, first=number, cause=cause, reason=reason)
+                return replace(again, tries=head.tries + 1, asked=head.asked + 1), False
             self._parking.remove(self._partition, self._key, number)
             size += len(record.value or b"")
         return replace(head, first=head.next), False
