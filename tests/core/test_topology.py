@@ -240,6 +240,15 @@ def test_a_publication_hears_only_what_its_sources_write() -> None:
         make(publishes=(Publication("other", counter, other),))
 
 
+def test_a_reactor_may_hear_what_its_context_publishes() -> None:
+    async def shout(event: CountChanged, meta: Meta, send: Sender) -> None: ...
+
+    loud = Reactor("loud", told, shout)
+    assert make(publishes=(told,), reactors=(loud,)).processor("loud").events == (CountChanged,)  # type: ignore[union-attr]
+    with pytest.raises(TopologyError, match="loud: source `told` is not a publication of counting"):
+        make(reactors=(loud,))
+
+
 @pytest.mark.parametrize("publisher", ["", "elsewhere", "Else.where", "a.b.c", "elsewhere.", "else where.counts"])
 def test_a_publisher_is_a_context_and_a_publication(publisher: str) -> None:
     with pytest.raises(TopologyError, match=f"heard: publisher `{publisher}` is not CONTEXT.PUBLICATION"):

@@ -96,10 +96,11 @@ class Terminal:
             lines.append(text)
         raise AssertionError(f"the shell ended in: {line}\n{''.join(lines)}")
 
-    def start_worker(self, line: str) -> None:
-        """Runs a `foldlog run` in a terminal of its own until every worker so far is ready."""
-        cwd, wanted = self.cwd, len(self.workers) + 1
-        self._start(line, lambda _: len(list(cwd.glob(".foldlog/workers/*/ready"))) == wanted)
+    def start_worker(self, line: str, home: str = ".foldlog") -> None:
+        """Runs a `foldlog run` or an edge in a terminal of its own until every worker so far of that home is ready."""
+        ready = self.cwd / home / "workers"
+        wanted = len(list(ready.glob("*/ready"))) + 1
+        self._start(line, lambda _: len(list(ready.glob("*/ready"))) == wanted)
 
     def start_service(self, line: str) -> None:
         """Runs a `foldlog query serve` or `foldlog edge http` in a terminal of its own until it can answer."""

@@ -68,7 +68,8 @@ EXIT_CODES = {"foldlog topics diff topologies.orders": 1}  # nothing is applied 
 ASSIGNMENT = re.compile(r"[A-Z_]+=")
 # A view follows its log, so a reader looks again.
 READERS = tuple(
-    f"foldlog {each}" for each in ("view", "inspect", "dead-letters", "parked list", "sagas list", "sagas show")
+    f"foldlog {each}"
+    for each in ("view", "inspect", "dead-letters", "parked list", "parked show", "sagas list", "sagas show")
 )
 PATIENCE_S = 20.0
 
@@ -161,6 +162,8 @@ def _command(command: Command, code_is_asked: bool, terminal: Terminal) -> Itera
         yield from _run(Command(f"{CURL} {shlex.join([words[-1], body, *headers])}", command.shown), 0, terminal)
     elif words[:2] == ["foldlog", "run"]:
         terminal.start_worker(line)
+    elif words[:3] == ["foldlog", "edge", "webhook"]:
+        terminal.start_worker(line, ".foldlog/edges")
     elif words[:3] in (["foldlog", "query", "serve"], ["foldlog", "edge", "http"]):
         terminal.start_service(line)
     else:

@@ -8,30 +8,26 @@ import sys
 from pathlib import Path
 
 from tests.client.conftest import LONG
-from tests.engine.processes import ROOT
-from tests.engine.running import Bank, eventually
+from tests.engine.processes import ROOT, Context, reaching
+from tests.engine.running import eventually
 
 
 class Edge:
-    """A process of `foldlog edge KIND` for a bank; what it says goes to a file."""
+    """A process of `foldlog edge KIND` for a bank or another context; what it says goes to a file."""
 
-    def __init__(self, bank: Bank, home: Path, *arguments: str, **env: str) -> None:
+    def __init__(
+        self, bank: Context, home: Path, *arguments: str, module: str = "tests.engine.bank", **env: str
+    ) -> None:
         self._output = home / f"{arguments[0]}-{len(list(home.iterdir()))}.out"
         kind, *options = arguments
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "foldlog.cli.main", "edge", kind, "tests.engine.bank", *options],
+                [sys.executable, "-m", "foldlog.cli.main", "edge", kind, module, *options],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={
-                    **os.environ,
-                    "BANK": bank.name,
-                    "FOLDLOG_BOOTSTRAP": bank.cluster.bootstrap,
-                    "FOLDLOG_REGISTRY": bank.cluster.registry,
-                    **env,
-                },
+                env={**os.environ, **reaching(bank), "FOLDLOG_HOME": str(home / "home"), **env},
             )
 
     @property

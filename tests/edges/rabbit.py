@@ -56,19 +56,25 @@ async def publish(url: str, queue: str, messages: Iterable[aio_pika.Message]) ->
             await asyncio.sleep(0.2)
 
 
-async def bound(url: str, exchange: str, queue: str, pattern: str) -> None:
-    """A durable queue that hears what matches a pattern."""
+def _room(most: int | None) -> dict[str, Any]:
+    return {} if most is None else {"x-max-length": most, "x-overflow": "reject-publish"}
+
+
+async def bound(url: str, exchange: str, queue: str, pattern: str, most: int | None = None) -> None:
+    """A durable queue that hears what matches a pattern, and refuses what is more than so many."""
     async with channel(url) as open_channel:
         await open_channel.declare_exchange(exchange, aio_pika.ExchangeType.TOPIC, durable=True)
-        made = await open_channel.declare_queue(queue, durable=True)
+        made = await open_channel.declare_queue(queue, durable=True, arguments=_room(most))
         await made.bind(exchange, pattern)
 
 
-async def taken(url: str, queue: str, count: int, seconds: float = 60) -> list[AbstractIncomingMessage]:
+async def taken(
+    url: str, queue: str, count: int, seconds: float = 60, most: int | None = None
+) -> list[AbstractIncomingMessage]:
     """The messages of a queue, at least so many, and all that are there then."""
     found: list[AbstractIncomingMessage] = []
     async with asyncio.timeout(seconds), channel(url) as open_channel:
-        source = await open_channel.declare_queue(queue, durable=True)
+        source = await open_channel.declare_queue(queue, durable=True, arguments=_room(most))
         while True:
             message = await source.get(no_ack=True, fail=False)
             if message is not None:

@@ -10,12 +10,14 @@ import aio_pika
 import pytest
 
 from foldlog import Client
+from foldlog.kafka.groups import readers
 from tests.adapters.servers import Server
 from tests.client.conftest import LONG
 from tests.edges.conftest import Start
 from tests.edges.process import Edge
 from tests.edges.rabbit import bound, causes, command, heard, publish, taken
 from tests.engine.bank import Close, Open, Post, Posted
+from tests.engine.processes import foldlog
 from tests.engine.running import Bank, eventually
 
 pytestmark = pytest.mark.adapters
@@ -105,7 +107,7 @@ def test_events_while_rabbitmq_is_killed(bank: Bank, server: Server, start: Star
     exchange, queue = f"x-{id}", f"out-{id}"
     accounts = [f"{id}-{n}" for n in range(10)]
     asyncio.run(bound(server.url, exchange, queue, f"{bank.name}.account.*"))
-    options = ("--exchange", exchange, "--group", f"g-{id}", "--from", "end")
+    options = ("--exchange", exchange, "--name", f"out_{id}", "--from", "end")
     edge = start("rabbitmq-out", *options)
     with Client(bank.topology, bootstrap=bank.cluster.bootstrap, registry=bank.cluster.registry) as client:
         first = eventually(lambda: probe(client, server, queue, f"{id}-probe"), "the first event", LONG)
@@ -125,6 +127,7 @@ def test_events_while_rabbitmq_is_killed(bank: Bank, server: Server, start: Star
         assert {account: order[account] for account in accounts} == {
             account: list(range(1, 122)) for account in accounts
         }
+        eventually(lambda: parked(bank, f"out_{id}") == [], "the end of what waited while nobody answered", LONG)
         assert edge.stop() == 0, edge.output
         # Who was stopped in order goes on where it was: nothing comes twice.
         client.send_all([Close(account) for account in accounts])
@@ -134,6 +137,62 @@ def test_events_while_rabbitmq_is_killed(bank: Bank, server: Server, start: Star
         assert {event["type"] for event in rest} == {f"{bank.name}.account.Closed"}
         assert second.stop() == 0, second.output
         assert "Traceback" not in edge.output + second.output
+
+
+def parked(bank: Bank, name: str) -> list[dict[str, Any]]:
+    """What an operator is told of an edge's parked keys."""
+    ran = foldlog(bank, "parked", "list", f"{bank.name}.{name}", "--json")
+    assert ran.returncode == 0, ran.stderr
+    found: list[dict[str, Any]] = json.loads(ran.stdout)
+    return found
+
+
+def test_what_a_full_queue_does_not_take_waits_with_those_of_its_aggregate_and_others_flow(
+    bank: Bank, server: Server, start: Start, id: str
+) -> None:
+    exchange, full, free, name = f"x-{id}", f"full-{id}", f"free-{id}", f"out_{id}"
+    first, second = f"{id}-1", f"{id}-2"
+    asyncio.run(bound(server.url, exchange, full, f"{bank.name}.account.Opened", most=1))
+    asyncio.run(bound(server.url, exchange, free, f"{bank.name}.account.Posted"))
+    edge = start("rabbitmq-out", "--exchange", exchange, "--name", name, "--from", "end", "--retries", "0")
+    with Client(bank.topology, bootstrap=bank.cluster.bootstrap, registry=bank.cluster.registry) as client:
+        group, topic = f"{bank.name}.{name}", f"{bank.name}.account.events"
+        eventually(lambda: group in readers(bank.cluster.bootstrap).get(topic, ()), "where it begins", LONG)
+        client.send_all([Open(first)])
+        client.send_all([Post(first, Decimal(1))])
+        asyncio.run(until(server.url, free, {f"account:{first}@2"}))  # so the queue has the one that it takes
+        client.send_all([Open(second), Post(second, Decimal(1)), Post(first, Decimal(2))])
+        got = asyncio.run(until(server.url, free, {f"account:{first}@3"}))
+        assert [message.message_id for message in got] == [f"account:{first}@3"]
+    [head] = eventually(lambda: [at for at in parked(bank, name) if at["next"] == 3], "what waits", LONG)
+    assert (head["key"], head["due"]) == (second, None)
+    assert "did not take it: is a queue full?" in head["reason"]
+    asyncio.run(taken(server.url, full, 1, most=1))
+    done = foldlog(bank, "parked", "retry", f"{bank.name}.{name}", second, "--wait", f"{LONG:.0f}")
+    assert done.returncode == 0, done.stdout
+    [opened] = asyncio.run(taken(server.url, full, 1, most=1))
+    assert opened.message_id == f"account:{second}@1"
+    asyncio.run(until(server.url, free, {f"account:{second}@2"}))
+    assert edge.stop() == 0, edge.output
+    assert "Traceback" not in edge.output
+
+
+def test_an_id_that_is_too_long_for_a_property_stops_nothing(bank: Bank, server: Server, start: Start, id: str) -> None:
+    exchange, queue, long = f"x-{id}", f"out-{id}", f"{id}-{'ü' * 200}"
+    asyncio.run(bound(server.url, exchange, queue, "#"))
+    with Client(bank.topology, bootstrap=bank.cluster.bootstrap, registry=bank.cluster.registry) as client:
+        client.send(Open(long), correlation="c" * 300)
+        client.send(Open(id))
+    edge = start("rabbitmq-out", "--exchange", exchange, "--name", f"out_{id}")
+    messages = asyncio.run(until(server.url, queue, {f"account:{id}@1"}))
+    rest: list[aio_pika.abc.AbstractIncomingMessage] = []
+    while not (found := [message for message in (*messages, *rest) if long in message.body.decode()]):
+        rest = asyncio.run(taken(server.url, queue, 1))
+    event = json.loads(found[0].body)
+    assert (event["id"], event["correlationid"]) == (f"account:{long}@1", "c" * 300)
+    assert (len(str(found[0].message_id)), len(str(found[0].correlation_id))) == (32, 32)
+    assert edge.stop() == 0, edge.output
+    assert "Traceback" not in edge.output
 
 
 def probe(client: Client, server: Server, queue: str, account: str) -> list[Any]:

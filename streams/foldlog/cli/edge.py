@@ -1,6 +1,7 @@
 """`foldlog edge`: where other systems meet a context."""
 
 import hashlib
+import re
 import socket
 from contextlib import AbstractContextManager, closing
 from enum import StrEnum
@@ -21,7 +22,7 @@ _ADDRESS = "127.0.0.1:8480"
 
 
 class Start(StrEnum):
-    """Where a group starts that never was."""
+    """Where an edge starts that never was."""
 
     BEGINNING = "beginning"
     END = "end"
@@ -74,11 +75,21 @@ Events = Annotated[
         "--event", metavar="NAME", help="Only this event; may be repeated. Default: what the context publishes, or all."
     ),
 ]
-Group = Annotated[
-    str | None, typer.Option(metavar="NAME", help="The consumer group that remembers how far it has come.")
+Name = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Its name in the context: what it has told, and what it has parked, is under it."
+    ),
 ]
-From = Annotated[Start, typer.Option("--from", help="Where a group starts that never was.")]
+From = Annotated[Start, typer.Option("--from", help="Where an edge starts that never was.")]
 Batch = Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="So many events at once; 1: one by one.")]
+Retries = Annotated[
+    int,
+    typer.Option(
+        min=0, metavar="N", help="Try an event that is not taken so often again; then its aggregate is parked."
+    ),
+]
+_RETRIES = 300  # at growing intervals: a day
 LogFormatOption = Annotated[LogFormat, typer.Option(help="How log lines are written.")]
 
 
@@ -110,23 +121,26 @@ def rabbitmq_out(
     ] = None,
     event: Events = None,
     *,
-    group: Group = None,
+    name: Name = None,
     start: From = Start.BEGINNING,
     batch: Batch = 100,
+    retries: Retries = _RETRIES,
     log_format: LogFormatOption = "text",
 ) -> None:
     """Tell an exchange of RabbitMQ of events, as CloudEvents: each is committed once RabbitMQ has confirmed it.
 
-    The routing key is the event's full name, the message's id the event's; after a crash an event may come twice.
+    The routing key is the event's full name, the message's id the event's; after a crash an event may come twice. An
+    event that RabbitMQ does not take is parked with those of its aggregate: `foldlog parked`.
     """
     running = _running()
     from foldlog.edges.rabbitmq_out import Exchange
 
     context = loading.topology(topology)
-    name = exchange or f"{context.name}.events"
-    wishes = _wishes(group or f"{context.name}.to-rabbitmq-{name}", event, start, batch)
+    to = exchange or f"{context.name}.events"
+    own = name or f"to_rabbitmq_{re.sub('[^a-z0-9]+', '_', to.lower())}"
+    wishes = _wishes(own, event, start, batch, retries)
     with _logs(context.name, log_format):
-        running.tell(context, lambda: Exchange(url, name), wishes)
+        running.tell(context, lambda: Exchange(url, to), wishes)
 
 
 def webhook(
@@ -137,29 +151,31 @@ def webhook(
     secret: Annotated[
         str | None, typer.Option(envvar="FOLDLOG_WEBHOOK_SECRET", metavar="TEXT", help="Sign with it (whsec_…).")
     ] = None,
-    group: Group = None,
+    name: Name = None,
     start: From = Start.BEGINNING,
     batch: Batch = 100,
+    retries: Retries = _RETRIES,
     log_format: LogFormatOption = "text",
 ) -> None:
     """Tell a webhook of events, as CloudEvents: each aggregate's in order, each again until the answer is 2xx.
 
-    The Idempotency-Key is the event's id. Without a group of its own, each URL has one.
+    The Idempotency-Key is the event's id. An event that is refused with 4xx, or tried too often, is parked with those
+    of its aggregate: `foldlog parked`. Without a name of its own, each URL has one.
     """
     running = _running()
     from foldlog.edges.webhook import Webhook
 
     context = loading.topology(topology)
     digest = hashlib.sha256(url.encode()).hexdigest()[:12]
-    wishes = _wishes(group or f"{context.name}.to-webhook-{digest}", event, start, batch)
+    wishes = _wishes(name or f"to_webhook_{digest}", event, start, batch, retries)
     with _logs(context.name, log_format):
         running.tell(context, lambda: Webhook(url, secret), wishes)
 
 
-def _wishes(group: str, events: list[str] | None, start: Start, most: int) -> "Wishes":
+def _wishes(name: str, events: list[str] | None, start: Start, most: int, retries: int) -> "Wishes":
     from foldlog.edges.outgoing import Wishes
 
-    return Wishes(group, tuple(events or ()), start.value, most)
+    return Wishes(name, tuple(events or ()), start.value, most, retries)
 
 
 def _logs(context: str, form: LogFormat) -> AbstractContextManager[None]:

@@ -94,7 +94,7 @@ def _targets(topology: Topology, sender: Saga[Any, Any, Any] | Subscription[Any,
 
 
 def _logs(context: str, reader: Reader) -> tuple[str, ...]:
-    return tuple(names.events(context, source.name) for source in reader.sources)
+    return tuple(names.heard(context, source) for source in reader.sources)
 
 
 def _types(kinds: tuple[type[Record], ...]) -> tuple[str, ...]:

@@ -158,13 +158,5 @@ class AsyncSubscription(Generic[E]):
         """At most so many events, as soon as there are any; none after a short while without."""
         return await self._run(partial(self._inner.take, TURN, most))
 
-    async def commit(self) -> None:
-        """Nothing that was taken so far is seen again, by whichever member of the group."""
-        await self._run(self._inner.commit)
-
-    async def rest(self, seconds: float) -> None:
-        """Takes nothing for a while, and stays a member of its group."""
-        await self._run(partial(self._inner.rest, seconds))
-
     async def _run(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)

@@ -1,6 +1,5 @@
 """Events as they come, typed, each with its Meta: alone from any place, or as a member of a group that shares them."""
 
-import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -70,7 +69,6 @@ class Subscription(Generic[E]):
         self._consumer, self._codec, self._bootstrap = consumer, codec, bootstrap
         self._kinds, self._follow = frozenset(wanted.kinds), follow
         self._taken: dict[Place, int] = {}
-        self._ahead: list[Message] = []
         self._open: set[Place] = set()  # alone: the partitions whose end was not met yet
         self._in_group = False
         self.ended = False
@@ -111,9 +109,8 @@ class Subscription(Generic[E]):
     def take(self, timeout: float, most: int = AT_ONCE) -> list[Received[E]]:
         """At most so many events, as soon as there are any; none after `timeout` seconds without."""
         with reaching(self._bootstrap):
-            messages, self._ahead = self._ahead, []
-            if not messages and (first := self._consumer.poll(timeout)):
-                messages = [first, *self._consumer.consume(most - 1, timeout=0)]
+            first = self._consumer.poll(timeout)
+            messages = [] if first is None else [first, *self._consumer.consume(most - 1, timeout=0)]
             return [received for message in messages if self._is_new(message) and (received := self._read(message))]
 
     def handled(self, received: Iterable[Received[E]]) -> None:
@@ -124,24 +121,6 @@ class Subscription(Generic[E]):
     def store(self) -> None:
         """Nothing that was taken so far need be seen again."""
         self._store(self._taken)
-
-    def commit(self) -> None:
-        """As `store`, and Kafka knows when this returns; where it does not answer, the next commit says the same."""
-        marks = [TopicPartition(*place, offset) for place, offset in self._taken.items()]
-        if self._in_group and marks:
-            with suppress(KafkaException):
-                self._consumer.commit(offsets=marks, asynchronous=False)
-
-    def rest(self, seconds: float) -> None:
-        """Takes nothing for a while, and stays a member of its group: what waits for somebody else calls this."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            assigned = self._consumer.assignment()
-            self._consumer.pause(assigned)
-            found = self._consumer.poll(min(left, TURN))
-            if found is not None:  # of a partition that was assigned just now
-                self._ahead.append(found)
-            self._consumer.resume(self._consumer.assignment())
 
     def close(self) -> None:
         """Leaves the group, or just ends."""
@@ -193,7 +172,6 @@ class Subscription(Generic[E]):
     def _lost(self, _: Consumer, places: list[TopicPartition]) -> None:
         gone = {(place.topic, place.partition) for place in places}
         self._taken = {place: offset for place, offset in self._taken.items() if place not in gone}
-        self._ahead = [m for m in self._ahead if (str(m.topic()), m.partition() or 0) not in gone]
 
 
 def _config(bootstrap: str) -> dict[str, Any]:

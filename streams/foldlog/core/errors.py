@@ -7,7 +7,8 @@ FoldlogError
 ├── ClusterError         Kafka or the registry cannot be started, found or stopped
 ├── DeadlineError        what a client waited for did not come in time: a reply, a view's progress
 ├── QueryError           a question to views that is wrong, too large or too early; `status` is HTTP's for it
-├── UnreachableError     another system at an edge does not answer, or does not take what it is told
+├── UnreachableError     another system at an edge does not answer; whatever it would be told waits
+├── RefusedError         another system at an edge did not take what it was told; `for_good` where it never will
 ├── ContractError        a schema is missing, stale, incompatible or unknown
 │   ├── DecodeError      bytes that are not what their schema says; `cause` is one of outcome.CAUSES
 │   ├── EncodeError      a value that its schema cannot hold (never rounded, never cut)
@@ -66,7 +67,15 @@ class QueryError(FoldlogError):
 
 
 class UnreachableError(FoldlogError):
-    """Another system at an edge does not answer, or does not take what it is told; try again later."""
+    """Another system at an edge does not answer; whatever it would be told waits."""
+
+
+class RefusedError(FoldlogError):
+    """Another system at an edge did not take what it was told; where that is `for_good`, no other try would help."""
+
+    def __init__(self, message: str, for_good: bool = False) -> None:
+        super().__init__(message)
+        self.for_good = for_good
 
 
 class ContractError(FoldlogError):

@@ -58,5 +58,5 @@ CAUSES = {
     "encode-failed": "an outcome does not fit its schema; nothing was rounded or cut",
     "oversized": "an outcome is larger than its topic accepts",
     "fold-failed": "`key`, `correlate`, `react`, `evolve` or `translate` raised",
-    "handle-failed": "a reactor's `handle` kept failing",
+    "handle-failed": "the effect of a reactor or edge failed, is slow or was refused",
 }

@@ -9,12 +9,12 @@ from typing import Any, Generic, Protocol, TypeVar
 from foldlog.core import signatures
 from foldlog.core.decider import Decider
 from foldlog.core.meta import Meta
+from foldlog.core.publication import Publication
 from foldlog.core.record import Record
 from foldlog.core.steps import Retry
-from foldlog.core.view import Source, sources_of
 
 E = TypeVar("E", bound=Record)
-
+Heard = Decider[Any, Any, Any] | Publication[Any, Any]
 
 RETRY = Retry(limit=12, first=timedelta(seconds=0.5))
 
@@ -39,19 +39,23 @@ class Reactor(Generic[E]):
     """A side effect: at least once, in the order of each aggregate, `meta.event_id` as idempotency key.
 
     One that fails is tried again as `retry` says, while later events of its aggregate wait; then an operator looks.
+    Where `handle` raises a RefusedError for good, an operator looks at once; where it raises an UnreachableError every
+    event waits, for as long as it takes. A `handle` that is an object with an async `close` has that awaited before its
+    event loop ends. `hears` are the event types, by default those that `handle` is annotated with.
     """
 
     name: str
-    source: Source
+    source: Heard | tuple[Heard, ...]
     handle: Callable[[E, Meta, Sender], Awaitable[None]]
     retry: Retry = RETRY
+    hears: tuple[type[Record], ...] = ()
 
     @property
-    def sources(self) -> tuple[Decider[Any, Any, Any], ...]:
-        """The deciders whose events the reactor hears."""
-        return sources_of(self.source)
+    def sources(self) -> tuple[Heard, ...]:
+        """The deciders and publications whose events the reactor hears."""
+        return self.source if isinstance(self.source, tuple) else (self.source,)
 
     @cached_property
     def events(self) -> tuple[type[Record], ...]:
-        """The event types that `handle` accepts; others of the source pass by."""
-        return signatures.accepted(self.handle, 0)
+        """The event types that `handle` gets; others of the source pass by."""
+        return self.hears or signatures.accepted(self.handle, 0)

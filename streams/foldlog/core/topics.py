@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from foldlog.core.publication import Publication
+from foldlog.core.reactor import Heard
 from foldlog.core.topology import Topology
 
 DAY_MS = 24 * 3600 * 1000
@@ -80,6 +82,11 @@ def generations(context: str) -> str:
 def public(context: str, publication: str) -> str:
     """The public events of a publication."""
     return f"{context}.{publication}"
+
+
+def heard(context: str, source: Heard) -> str:
+    """The topic on which a decider or publication tells its events."""
+    return (public if isinstance(source, Publication) else events)(context, source.name)
 
 
 def replies(context: str) -> str:

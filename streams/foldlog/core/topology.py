@@ -154,9 +154,11 @@ def _check_sources(topology: Topology) -> None:
     readers: tuple[Reader, ...] = (*topology.views, *topology.sagas, *topology.reactors, *topology.publishes)
     for reader in readers:
         for source in reader.sources:
-            if source not in topology.deciders:
-                raise TopologyError(f"{reader.name}: source `{source.name}` is not a decider of {topology.name}")
-        known = {kind for source in reader.sources for kind in source.events}
+            if source not in (*topology.deciders, *topology.publishes):
+                part = "publication" if isinstance(source, Publication) else "decider"
+                raise TopologyError(f"{reader.name}: source `{source.name}` is not a {part} of {topology.name}")
+        told = [source.records if isinstance(source, Publication) else source.events for source in reader.sources]
+        known = {kind for kinds in told for kind in kinds}
         for kind in () if isinstance(reader, Saga) else reader.events:
             if kind not in known:
                 raise TopologyError(f"{reader.name}: no source of it writes {kind.__name__}")

@@ -4,14 +4,14 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
-from foldlog.client.subscription import Received
-from foldlog.contracts.codec import Codec
+from foldlog.core.contract import Contract
 from foldlog.core.errors import DecodeError
+from foldlog.core.meta import Meta
 from foldlog.core.plain import plain
+from foldlog.core.record import Record
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -43,10 +43,8 @@ class CloudEvent(msgspec.Struct, omit_defaults=True):
 REQUIRED = ("id", "source", "type", "specversion")
 
 
-def of_event(received: Received[Any], codec: Codec) -> CloudEvent:
+def of_event(event: Record, meta: Meta, contract: Contract) -> CloudEvent:
     """An event as others get it: the same id however often it is sent, the aggregate as subject."""
-    event, meta = received
-    contract = codec.contract(type(event))
     return CloudEvent(
         meta.event_id,
         f"/{contract.context}/{contract.owner}",

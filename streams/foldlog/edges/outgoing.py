@@ -1,34 +1,69 @@
-"""Events out: taken from Kafka in order, told to another system, and committed only when that has them."""
+"""Events out: an edge is a reactor of the engine whose effect tells another system of one event.
+
+So it has what reactors have: the order of each aggregate, tries at growing intervals, parked keys and their repair.
+"""
 
 import asyncio
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import Protocol
 
-import structlog
-
-from foldlog.client.asynchronous import AsyncClient, AsyncSubscription
-from foldlog.contracts.codec import Codec
 from foldlog.core.contract import contracts
-from foldlog.core.errors import ConfigError, UnreachableError
+from foldlog.core.errors import ConfigError
+from foldlog.core.meta import Meta
+from foldlog.core.reactor import Heard, Reactor, Sender
 from foldlog.core.record import Record
+from foldlog.core.steps import Retry
 from foldlog.core.topology import Topology
 from foldlog.edges.cloudevents import CloudEvent, of_event
-from foldlog.edges.waiting import Patience
 
-log = structlog.get_logger()
-
-SAY_S = 10.0
+FIRST, LONGEST = timedelta(seconds=0.5), timedelta(minutes=5)  # between two tries
 
 
 class Target(Protocol):
     """Where events go."""
 
-    async def tell(self, events: list[CloudEvent]) -> list[CloudEvent]:
-        """Tells events in their order; those that must be told again, from the first that was not taken on.
+    async def tell(self, event: CloudEvent) -> None:
+        """Tells one event, once.
 
-        Raises UnreachableError where nothing can be told now.
+        Raises UnreachableError where nothing can be told now, RefusedError where this event was not taken.
         """
+
+    async def close(self) -> None:
+        """Closes its connections."""
+
+
+class Wishes(Record):
+    """The edge's name in its context; which events it tells, all where none is named; where it starts that never was.
+
+    `most` events are told at once, one that was not taken `retries` times again.
+    """
+
+    name: str
+    events: tuple[str, ...]
+    start: str
+    most: int
+    retries: int
+
+
+class Telling:
+    """The effect of one event; each event loop gets a target of its own, whose connections are the loop's."""
+
+    def __init__(self, topology: Topology, made: Callable[[], Target]) -> None:
+        self._contracts = {each.record: each for each in contracts(topology)}
+        self._made, self._target = made, made()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def __call__(self, event: Record, meta: Meta, _: Sender) -> None:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._target = loop, self._made()
+        await self._target.tell(of_event(event, meta, self._contracts[type(event)]))
+
+    async def close(self) -> None:
+        """Closes the target's connections, before their loop ends."""
+        await self._target.close()
 
 
 def chosen(topology: Topology, names: Sequence[str]) -> tuple[type[Record], ...]:
@@ -50,57 +85,12 @@ def chosen(topology: Topology, names: Sequence[str]) -> tuple[type[Record], ...]
     return tuple(found)
 
 
-class Outgoing:
-    """Tells a target every event of a subscription, at least once, each aggregate's in order."""
-
-    def __init__(self, codec: Codec, target: Target, most: int) -> None:
-        self._codec, self._target, self._most = codec, target, most
-        self._patience = Patience()
-        self._said = time.monotonic()
-        self.told = 0
-
-    async def run(self, subscription: AsyncSubscription[Record], stopping: asyncio.Event) -> None:
-        """Goes on until it is told to stop; what it was then telling is told again by the next."""
-        while not stopping.is_set():
-            events = [of_event(received, self._codec) for received in await subscription.take(self._most)]
-            while events and not stopping.is_set():
-                events = await self._tell(events, subscription)
-            if not events:
-                await subscription.commit()
-            self._say()
-
-    async def _tell(self, events: list[CloudEvent], subscription: AsyncSubscription[Record]) -> list[CloudEvent]:
-        try:
-            left = await self._target.tell(events)
-        except UnreachableError as error:
-            wait = self._patience.next()
-            log.warning("the events wait", because=str(error), seconds=wait, events=len(events))
-            await subscription.rest(wait)
-            return events
-        self.told += len(events) - len(left)
-        if len(left) < len(events):
-            self._patience.reset()
-        if left:
-            await subscription.rest(self._patience.next())
-        return left
-
-    def _say(self) -> None:
-        if self.told and time.monotonic() - self._said > SAY_S:
-            self._said = time.monotonic()
-            log.info("events were told", events=self.told)
-
-
-async def follow(client: AsyncClient, target: Target, stopping: asyncio.Event, wishes: "Wishes") -> None:
-    """Tells a target what a context has to say, until it is told to stop."""
-    kinds = chosen(client.topology, wishes.events)
-    async with client.subscribe(*kinds, start=wishes.start, group=wishes.group) as subscription:
-        await Outgoing(client.codec, target, wishes.most).run(subscription, stopping)
-
-
-class Wishes(Record):
-    """Which events, as which group, from where where the group never was, and how many at once."""
-
-    group: str
-    events: tuple[str, ...] = ()
-    start: str = "beginning"
-    most: int = 100
+def with_edge(topology: Topology, wishes: Wishes, made: Callable[[], Target]) -> tuple[Topology, Reactor[Record]]:
+    """The context with an edge as one reactor more; TopologyError where its name is none, or is taken."""
+    kinds = chosen(topology, wishes.events)
+    owners = {each.record: each.owner for each in contracts(topology)}
+    tellers: tuple[Heard, ...] = (*topology.deciders, *topology.publishes)
+    sources = tuple(each for each in tellers if each.name in {owners[kind] for kind in kinds})
+    retry = Retry(wishes.retries, FIRST, longest=LONGEST)
+    edge = Reactor[Record](wishes.name, sources, Telling(topology, made), retry, kinds)
+    return replace(topology, reactors=(*topology.reactors, edge)), edge

@@ -10,7 +10,7 @@ from aio_pika.exceptions import AMQPException
 
 from foldlog.core.errors import ConfigError, UnreachableError
 
-ANSWER_S = 30.0
+ANSWER_S, CONNECT_S = 15.0, 5.0
 # Their own account of a lost connection is a page of traceback; what is to be known is told in one line.
 for _name in ("aio_pika", "aiormq"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
@@ -51,7 +51,7 @@ class Link:
         """The open channel; raises whatever the client does where there is none."""
         if self._channel is None or self._channel.is_closed:
             await self.drop()
-            self._connection = await aio_pika.connect(self.url, timeout=ANSWER_S)
+            self._connection = await aio_pika.connect(self.url, timeout=CONNECT_S)
             self._channel = await self._connection.channel(publisher_confirms=True)
         return self._channel
 

@@ -8,9 +8,11 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from foldlog.core.errors import RefusedError, UnreachableError
 from foldlog.core.meta import Meta
 from foldlog.core.record import Record
 from foldlog.engine.batch import Received
@@ -19,6 +21,7 @@ from foldlog.engine.work import FAULTS, text_of
 AT_ONCE = 32  # chains that are begun at once
 MOST = 96  # chains that may go on beside the batches, because they are slow or tried again
 _LONGEST_TRY = 30.0  # s
+_LONGEST_END = 5.0  # s
 _THREADS = 2 * MOST  # for what a sender does in threads
 
 
@@ -31,12 +34,18 @@ class Effect(NamedTuple):
 
 
 Handle = Callable[[Effect], Awaitable[None]]
+Close = Callable[[], Awaitable[None]]
+
+
+async def _nothing() -> None:
+    """What has no connections has nothing to close."""
 
 
 class Chain:
     """The effects of one key; `done` of them have succeeded, `failure` says why the next one has not.
 
-    Its own thread writes these two, others read them. `numbers` are those of the effects that wait as parked records.
+    It is `refused` where another try would fail too, `away` where it was not the effect's fault. Its own thread writes
+    these, others read them. `numbers` are those of the effects that wait as parked records.
     """
 
     def __init__(self, key: bytes, partition: int, effects: Sequence[Effect], numbers: Sequence[int] = ()) -> None:
@@ -46,6 +55,7 @@ class Chain:
         self.numbers = numbers
         self.done = 0
         self.failure: str | None = None
+        self.refused = self.away = False
         self.future: Future[None] | None = None
         self.waited = 0  # effects that were done when the rest was parked
         self.since: datetime | None = None  # when their key was parked
@@ -62,16 +72,19 @@ class Chain:
                 await asyncio.wait_for(handle(effect), _LONGEST_TRY)
                 self.done += 1
         except FAULTS as error:
+            self.refused = isinstance(error, RefusedError) and error.for_good
+            self.away = isinstance(error, UnreachableError)
             late = isinstance(error, TimeoutError) and not str(error)
             self.failure = f"it did not end in {_LONGEST_TRY:.0f} s" if late else text_of(error)
 
 
 class Effects:
-    """The effects of one reactor; used by its process thread."""
+    """The effects of one reactor; used by its process thread. `close` ends what they hold open in an event loop."""
 
-    def __init__(self, handle: Handle) -> None:
-        self._handle = handle
+    def __init__(self, handle: Handle, close: Close = _nothing) -> None:
+        self._handle, self._close = handle, close
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self.under_way: dict[bytes, Chain] = {}  # those that go on beside the batches, by key
 
     def run(self, chains: Sequence[Chain], patience: float) -> None:
@@ -101,21 +114,26 @@ class Effects:
             if chain.future is not None:
                 chain.future.cancel()
         self.under_way = {}
-        if self._loop is not None:
+        if self._loop is not None and self._thread is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(_LONGEST_END + 1)
             self._loop = None
 
     def _running(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             self._loop.set_default_executor(ThreadPoolExecutor(_THREADS, "effect"))
-            threading.Thread(target=_serve, args=(self._loop,), name="effects", daemon=True).start()
+            self._thread = threading.Thread(target=_serve, args=(self._loop, self._close), name="effects", daemon=True)
+            self._thread.start()
         return self._loop
 
 
-def _serve(loop: Any) -> None:
+def _serve(loop: Any, close: Close) -> None:
+    """Runs a loop until it is stopped, and ends what is left in it."""
     asyncio.set_event_loop(loop)
     loop.run_forever()
+    with suppress(*FAULTS):
+        loop.run_until_complete(asyncio.wait_for(close(), _LONGEST_END))
     for task in asyncio.all_tasks(loop):
         task.cancel()
     loop.run_until_complete(asyncio.sleep(0))

@@ -9,7 +9,7 @@ import structlog
 from confluent_kafka import KafkaException
 
 from foldlog.contracts.codec import Codec
-from foldlog.core.errors import AbortError, RegistryError, StateError, StoreError, TaintError
+from foldlog.core.errors import AbortError, RegistryError, StateError, StoreError, TaintError, UnreachableError
 from foldlog.engine.batch import Assignment, Batch, Output, Place, Run
 from foldlog.engine.feed import Feed
 from foldlog.engine.kind import Folding, Kind, State
@@ -149,8 +149,9 @@ class Processor:
         while True:
             try:
                 return self._handle(batch, careful=False) or self._handle(batch, careful=True)
-            except RegistryError as error:
-                log.warning("waiting for the registry", processor=self._kind.name, because=str(error))
+            except (RegistryError, UnreachableError) as error:
+                what = "the registry" if isinstance(error, RegistryError) else "another system"
+                log.warning(f"waiting for {what}", processor=self._kind.name, because=str(error))
                 self._drop()
                 tries += 1
                 self.counters.state = "waiting"
@@ -174,8 +175,8 @@ class Processor:
         if not packed and not careful:
             self._drop()
             return None
+        self._kind.finish(work)  # first: where it has to wait for others, nothing has rung
         self._kind.ring(rows, work)
-        self._kind.finish(work)
         if self._parking is not None:
             self._parking.partitions.pack()  # also what was parked at the end
         return work

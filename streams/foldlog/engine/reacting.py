@@ -2,13 +2,14 @@
 
 A batch waits a moment for its effects. Whatever has failed or is not done then is parked with what follows it for its
 aggregate, and the offsets go on: a failed effect is tried again when its time comes, a slow one is heard of when it
-ends. After the last try its aggregate waits for an operator.
+ends. After the last try its aggregate waits for an operator. While the target of the effects is away the batch waits
+for it, since that is no event's fault.
 """
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Any
 
@@ -16,7 +17,7 @@ import structlog
 
 from foldlog.contracts.codec import Codec
 from foldlog.core import topics
-from foldlog.core.errors import DecodeError
+from foldlog.core.errors import DecodeError, UnreachableError
 from foldlog.core.reactor import Reactor, Sender
 from foldlog.core.record import replace
 from foldlog.core.repair import ParkedKey
@@ -33,7 +34,9 @@ from foldlog.settings import Settings
 log = structlog.get_logger()
 
 _PATIENCE = 0.5  # s that a batch waits for its effects
+_ANSWER = 8.0  # s that it waits for the first of them where the target was away at the last look
 _LOOK = 0.05  # s between two looks at what goes on beside the batches
+_AWAY = timedelta(seconds=5)  # between two tries at a target that is away
 _CHAIN = 50  # parked records of a key that are tried in one go
 
 
@@ -47,14 +50,17 @@ class Reacting(Kind):
     ) -> None:
         self.name = reactor.name
         self.repairs = topics.repairs(topology.name)
-        self.inputs = (*(topics.events(topology.name, source.name) for source in reactor.sources), self.repairs)
+        self.inputs = (*(topics.heard(topology.name, source) for source in reactor.sources), self.repairs)
         self._reactor = reactor
         self._codec = codec
         self._accepts = frozenset(reactor.events)
         self._muted = settings.is_muted(reactor.name)
         self.patient = not self._muted
         self._muted_before = settings.muted_before or datetime.min.replace(tzinfo=UTC)
-        self._effects = Effects(lambda effect: reactor.handle(effect.event, effect.meta, send))
+        closing = {"close": reactor.handle.close} if hasattr(reactor.handle, "close") else {}
+        self._effects = Effects(lambda effect: reactor.handle(effect.event, effect.meta, send), **closing)
+        self._away = False  # at the last look
+        self._done: set[str] = set()  # places of events in the batch that waits for the target
 
     def handle(self, message: Received, rows: Any, work: Work) -> None:
         """Takes one event up for the end of the batch."""
@@ -77,9 +83,17 @@ class Reacting(Kind):
             return
         by_key: dict[bytes, list[Effect]] = defaultdict(list)
         for effect in work.effects:
-            by_key[effect.meta.aggregate_id.encode()].append(effect)
+            if effect.meta.position not in self._done:
+                by_key[effect.meta.aggregate_id.encode()].append(effect)
         chains = [Chain(key, own[0].message.partition(), own) for key, own in by_key.items()]
-        self._effects.run(chains, _PATIENCE)
+        if self._away:  # one asks for all
+            self._effects.run(chains[:1], _ANSWER)
+        if not any(chain.away for chain in chains):
+            self._effects.run([chain for chain in chains if chain.future is None], _PATIENCE)
+        self._away = any(chain.away for chain in chains)
+        if self._away:
+            self._hold(chains)
+        self._done.clear()
         for chain in chains:
             ended, done = chain.ended and chain.future is not None, chain.done  # in this order
             if done < len(chain.effects):  # all may be done of a chain that is about to end
@@ -90,6 +104,7 @@ class Reacting(Kind):
         if work.parking is None:
             return
         for chain in self._effects.ended():
+            self._away = chain.away
             if chain.partition in work.parking.rows:
                 self._note(chain, work, work.parking)
         if not self._muted:
@@ -102,11 +117,20 @@ class Reacting(Kind):
     def forget(self) -> None:
         """Partitions come and go: what is under way is begun anew by whoever owns it then."""
         self._effects.forget()
+        self._done.clear()
+
+    def _hold(self, chains: Sequence[Chain]) -> None:
+        """Has the batch handled once more, without what is done of it."""
+        for chain in chains:
+            if chain.future is not None:
+                chain.future.cancel()
+            self._done.update(str(effect.meta.position) for effect in chain.effects[: chain.done])
+        raise UnreachableError(next((chain.failure for chain in chains if chain.away and chain.failure), "no answer"))
 
     def _park(self, chain: Chain, done: int, ended: bool, work: Work, parking: Parking) -> None:
         """Parks the rest of a chain; one that runs goes on, unless too many do so already."""
         first, *others = chain.effects[done:]
-        due = self._due(1) if chain.failure else datetime.now(UTC)
+        due = self._due(chain, 1) if chain.failure else datetime.now(UTC)
         reason = chain.failure or "it takes its time"
         if not parking.park(chain.key, first.message, "handle-failed", reason, due):
             self.fail(first.message, work, "handle-failed", DecodeError(reason))
@@ -121,9 +145,9 @@ class Reacting(Kind):
         self._go_on(chain, parking.head(chain.partition, chain.key))
 
     def _begin(self, parking: Parking, work: Work) -> None:
-        now = time.time()
+        now, most = time.time(), 1 if self._away else MOST
         for number in parking.rows:
-            for name in parking.ring(number, now, MOST - len(self._effects.under_way)):
+            for name in parking.ring(number, now, most - len(self._effects.under_way)):
                 key = name.removesuffix(HEAD)
                 head = parking.head(number, key)
                 if head is not None and head.due is not None and key not in self._effects.under_way:
@@ -166,14 +190,16 @@ class Reacting(Kind):
             last = chain.numbers[-1] + 1 if chain.numbers else min(head.next, head.first + _CHAIN)
             after = replace(head, first=max(head.first, last), tries=1, due=datetime.now(UTC))
         else:
-            tries = 1 if done else head.tries + 1
+            tries = 1 if done else head.tries + (not chain.away)
             first = chain.numbers[len(done)]
-            after = replace(head, first=first, reason=chain.failure, tries=tries, due=self._due(tries))
+            after = replace(head, first=first, reason=chain.failure, tries=tries, due=self._due(chain, tries))
             if after.due is None:
                 log.warning("reactor gives up", reactor=self.name, key=head.key, tries=tries, reason=chain.failure)
         parking.keep(chain.partition, chain.key, after)
 
-    def _due(self, tries: int) -> datetime | None:
+    def _due(self, chain: Chain, tries: int) -> datetime | None:
         """When to try again after so many tries; None after the last."""
+        if chain.away:
+            return datetime.now(UTC) + _AWAY
         retry = self._reactor.retry
-        return datetime.now(UTC) + retry.pause(tries) if tries <= retry.limit else None
+        return datetime.now(UTC) + retry.pause(tries) if tries <= retry.limit and not chain.refused else None
