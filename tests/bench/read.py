@@ -71,11 +71,11 @@ def measured(bank: Bank, home: Path, rows: int, seconds: float) -> dict[str, obj
         applied, loading = _load_of(served)
     with closing(Served(bank, home / "service")) as served:
         again = _ready_after(served)
-        before = _cpu(served)
+        before, began = _cpu(served), time.monotonic()
         with _changing(writer, encoded) as changed:
             answers = _asked(served.url, seconds, rows)
             rate = changed()
-        used = _cpu(served) - before
+        used = (_cpu(served) - before) / (time.monotonic() - began)
     took = answers["took"]
     cuts = quantiles(took, n=1000)
     return {
@@ -93,8 +93,8 @@ def measured(bank: Bank, home: Path, rows: int, seconds: float) -> dict[str, obj
             "p50 ms": round(cuts[499] * 1000, 1),
             "p99 ms": round(cuts[989] * 1000, 1),
             "longest ms": round(max(took) * 1000, 1),
-            "cores of the service": round(used / seconds, 2),
-            "cores of the client": round(answers["cpu"] / seconds, 2),
+            "cores of the service": round(used, 2),
+            "CPU ms of the client an answer": round(answers["cpu"] / len(took) * 1000, 2),
         },
     }
 

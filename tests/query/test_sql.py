@@ -4,7 +4,7 @@ import asyncio
 import functools
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -280,3 +280,13 @@ def test_too_many_at_once_are_told_to_come_again() -> None:
         return list(done)
 
     assert asyncio.run(ask()) == [True] * 65
+
+
+def test_an_instance_without_sql_has_rows_and_lists(filled: Served, bank: Bank, tmp_path: Path) -> None:
+    with closing(Served(bank, tmp_path, "lists", "--no-sql")) as served:
+        served.ready()
+        refused = served.sql("SELECT 1")
+        assert (refused.status_code, refused.json()["detail"]) == (404, "there is no /sql")
+        assert served.get("/views/balances/account-0007").json() == filled.get("/views/balances/account-0007").json()
+        assert len(served.get("/views/balances").json()["rows"]) == 100
+        assert "/sql" not in served.get("/openapi.json").json()["paths"]

@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
         epilog=examples(
             "foldlog query serve topologies.orders",
             "foldlog query serve topologies.orders --view customers --http 0.0.0.0:8470",
+            "foldlog query serve topologies.orders --no-sql",
             "curl 'http://127.0.0.1:8470/views/customers?spent=gte:100&sort=-spent&limit=10'",
         )
     )(serve)
@@ -47,6 +48,8 @@ def serve(
     http: Annotated[
         str, typer.Option("--http", metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")
     ] = _ADDRESS,
+    *,
+    sql: Annotated[bool, typer.Option(help="Answer statements of SQL; else rows, lists and changes alone.")] = True,
 ) -> None:
     """Follow the views of a context into a file, and answer questions about them: rows, lists, SQL, live changes.
 
@@ -79,7 +82,7 @@ def serve(
                 path=path,
             )
             host, port = server.getsockname()[:2]
-            run(service, server, lambda: _say(service, f"http://{host}:{port}"))
+            run(service, server, lambda: _say(service, f"http://{host}:{port}"), sql=sql)
         finally:
             identity.release()
 

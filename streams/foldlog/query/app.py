@@ -85,8 +85,8 @@ async def _wanted(
 Waiting = Annotated[After, Depends(_after)]
 
 
-def application(service: Service) -> FastAPI:
-    """The service's HTTP application."""
+def application(service: Service, *, sql: bool) -> FastAPI:
+    """The service's HTTP application; with statements of SQL or without."""
     app = FastAPIOffline(  # its pages need nothing of the internet
         title=f"foldlog: {service.topology.name}",
         version=__version__,
@@ -100,7 +100,8 @@ def application(service: Service) -> FastAPI:
     app.add_api_route("/views/{view}", api.rows, summary="Rows of a view: filtered, sorted, in pages, or all of them")
     app.add_api_route("/views/{view}/changes", api.changes, summary="Changes of rows as they happen (SSE)")
     app.add_api_route("/views/{view}/{key:path}", api.row, summary="The row of a key")
-    app.add_api_route("/sql", api.sql, methods=["POST"], summary="A SELECT over all views")
+    if sql:
+        app.add_api_route("/sql", api.sql, methods=["POST"], summary="A SELECT over all views")
     app.add_api_route("/healthz", api.healthz, summary="Whether the service lives")
     app.add_api_route("/readyz", api.readyz, summary="Whether the service can answer")
     _describe(app.openapi(), sorted(service.views))

@@ -40,10 +40,14 @@ class _Server(Server):
         await super().shutdown(sockets)
 
 
-def run(service: Service, server: socket.socket, on_started: Callable[[], None]) -> None:
+def run(service: Service, server: socket.socket, on_started: Callable[[], None], *, sql: bool = True) -> None:
     """Answers requests until SIGINT or SIGTERM; closes the service."""
     config = uvicorn.Config(
-        application(service), log_config=None, access_log=False, timeout_graceful_shutdown=_LAST_ANSWERS, lifespan="off"
+        application(service, sql=sql),
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=_LAST_ANSWERS,
+        lifespan="off",
     )
     try:
         service.start()
