@@ -66,7 +66,7 @@ kill-tests: $(DEV) ## the tests that kill workers, with the whole purchase log a
 	@FOLDLOG_E2E_ORDERS=0 FOLDLOG_E2E_TRANSFERS=100000 $(BIN)/python -m pytest -p tests.no_skips --timeout 1800 tests/e2e $(PYTEST)
 
 read-tests: $(DEV) ## 10,000 reads of one's own writes, and 100 a second while a view is rebuilt
-	@FOLDLOG_TRIES=10000 FOLDLOG_READS=3000 $(BIN)/python -m pytest -p tests.no_skips --timeout 3600 -rP \
+	@FOLDLOG_TRIES=10000 FOLDLOG_READS=1000 $(BIN)/python -m pytest -p tests.no_skips --timeout 3600 -rP \
 		tests/query/test_read_your_writes.py tests/query/test_rebuilt_while_asked.py $(PYTEST)
 
 check: lint types imports contracts ## everything of `make test` but the tests
