@@ -7,17 +7,20 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from foldlog.core import Serving
 from foldlog.core.topics import table
 from foldlog.kafka.generations import point
+from foldlog.kafka.marks import end_offsets
 from foldlog.query.replica import Replica
 from foldlog.query.storage import Storage
 from tests.engine.bank import Balance
-from tests.engine.running import Bank, eventually
+from tests.engine.running import PATIENCE, Bank, eventually
 from tests.query.conftest import Serve
 from tests.query.filling import Rows, balance, second_generation
 
@@ -99,6 +102,29 @@ def test_a_restart_reads_only_what_is_new(bank: Bank, serve: Serve) -> None:
     served = serve().ready()
     assert loaded() == 0
     assert served.stop(signal.SIGTERM) == 0
+
+
+def test_changes_are_gathered_as_long_as_the_view_declares_unless_somebody_waits(bank: Bank, file: Path) -> None:
+    views = [replace(view, serving=Serving(refresh_ms=3_600_000)) for view in bank.topology.views]
+    places, rows = [(table(bank.name, "balances"), number) for number in range(bank.topology.partitions)], Rows(bank)
+    with closing(Replica(bank.cluster.bootstrap, bank.topology, views, bank.codec, Storage(file, 256, 2))) as replica:
+
+        def come() -> None:
+            ends = end_offsets(bank.admin, places, committed=False)
+            replica.positions.wait(ends).result(PATIENCE)
+
+        def has(key: str) -> bool:
+            return bool(select(replica, f"FROM balances WHERE key = '{key}'"))
+
+        replica.start()
+        eventually(replica.loaded.is_set, "the load")
+        rows.write({"first": balance(1)})
+        come()
+        rows.write({"second": balance(2)})
+        assert (has("first"), has("second")) == (True, False)
+        come()
+        assert has("second")
+        assert replica.alive
 
 
 def test_a_topic_that_was_made_anew_is_read_anew(bank: Bank, follow: Follow) -> None:
@@ -245,3 +271,5 @@ def test_a_database_that_answers_no_more_shows_in_its_health(bank: Bank, serve: 
             break
     assert served.get("/healthz").json() == {"live": False, "missing": ["replica"]}
     assert "checkpoint" in served.get("/readyz").json()["trouble"]
+    refused = served.get("/views/balances/large-0-0")
+    assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")

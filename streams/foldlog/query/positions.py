@@ -57,9 +57,9 @@ class Positions:
         future.set_result(None)
         return future
 
-    def rest(self, seconds: float) -> None:
-        """Returns after so long, or as soon as somebody waits."""
-        self._awaited.wait(seconds)
+    def rest(self, seconds: float) -> bool:
+        """Returns after so long, or as soon as somebody waits; then True."""
+        return self._awaited.wait(seconds)
 
     def was_asked(self, moment: float, ends: Mapping[Place, int]) -> None:
         """Says where the partitions ended at a moment of time.monotonic(): whoever has come there is as fresh."""

@@ -1,5 +1,6 @@
 """What is wrong with a request, as RFC 9457 has it: `application/problem+json`."""
 
+import duckdb
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 
@@ -15,6 +16,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(QueryError)
     async def _(_request: Request, error: QueryError) -> Response:
         return problem(error.status, str(error), {"Retry-After": "1"} if error.status in (429, 503) else None)
+
+    @app.exception_handler(duckdb.FatalException)
+    async def _(_request: Request, _error: duckdb.FatalException) -> Response:
+        return problem(503, "the replica's database has failed: /healthz says so until the service is started again")
 
     @app.exception_handler(RequestValidationError)
     async def _(_request: Request, error: RequestValidationError) -> Response:

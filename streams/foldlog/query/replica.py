@@ -49,6 +49,8 @@ class Replica:
     ) -> None:
         self.views = {view.name: view for view in views}
         self.storage = storage
+        self._resting = 0.0  # until when changes are gathered, of time.monotonic()
+        self._refresh = min((view.serving.refresh_ms or 0 for view in views), default=0) / 1000
         self.positions = Positions()
         self.changes = Changes()
         self.unreadable: Counter[str] = Counter()
@@ -190,7 +192,17 @@ class Replica:
         if records and self.loaded.is_set():
             took = time.monotonic() - began
             self._stopping.wait(min(_SHORT_REST, took))
-            self.positions.rest(min(_LONGEST_REST, _REST * took))
+            self._resting = time.monotonic() + max(self._refresh, min(_LONGEST_REST, _REST * took))
+        self._rest()
+
+    def _rest(self) -> None:
+        """Gathers changes after a batch, as long as is declared, but while nobody waits for them."""
+        while (
+            (left := self._resting - time.monotonic()) > 0 and not self._stopping.is_set() and not self._moved.is_set()
+        ):
+            self._turned = time.monotonic()
+            if self.positions.rest(min(left, _ASK_EVERY)):
+                return
 
     def _change(self, message: Message) -> Change | None:
         """A record as a change; one that is no row is told of and left out."""
