@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,8 +10,7 @@ from typing import Any
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPException
-
-from tests.engine.running import Bank
+from yarl import URL
 
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # a page for every try to connect
 AWAY = (AMQPException, OSError, RuntimeError, TimeoutError)
@@ -22,10 +20,12 @@ AWAY = (AMQPException, OSError, RuntimeError, TimeoutError)
 async def channel(url: str) -> AsyncIterator[AbstractChannel]:
     """A channel, once the server answers."""
     while True:
+        connection = aio_pika.Connection(URL(url))
         try:
-            connection = await aio_pika.connect(url, timeout=5)
+            await connection.connect(timeout=5)
             break
         except AWAY:
+            await connection.close()  # what is left open is closed by the collector, in whichever thread that runs
             await asyncio.sleep(0.2)
     async with connection:
         yield await connection.channel()
@@ -105,8 +105,3 @@ def heard(messages: Iterable[AbstractIncomingMessage], id: str) -> list[dict[str
     """The CloudEvents about accounts whose name begins so, each as often as it came."""
     events = [json.loads(message.body) for message in messages]
     return [event for event in events if event["subject"].startswith(id)]
-
-
-def causes(bank: Bank, ids: set[str]) -> Counter[str]:
-    """How many events each of these commands has caused."""
-    return Counter(meta.causation for _, meta in bank.log() if meta.causation in ids)

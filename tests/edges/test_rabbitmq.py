@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,17 @@ from tests.adapters.servers import Server
 from tests.client.conftest import LONG
 from tests.edges.conftest import Start
 from tests.edges.process import Edge
-from tests.edges.rabbit import bound, causes, command, heard, publish, taken
+from tests.edges.rabbit import bound, command, heard, publish, taken
 from tests.engine.bank import Close, Open, Post, Posted
 from tests.engine.processes import foldlog
 from tests.engine.running import Bank, eventually
 
 pytestmark = pytest.mark.adapters
+
+
+def causes(bank: Bank, ids: set[str]) -> Counter[str]:
+    """How many events each of these commands has caused."""
+    return Counter(meta.causation for _, meta in bank.log() if meta.causation in ids)
 
 
 def test_commands_while_rabbitmq_is_killed_and_the_edge_is_restarted(
