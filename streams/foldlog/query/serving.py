@@ -2,8 +2,10 @@
 
 import asyncio
 import ctypes
+import gc
 import resource
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -15,6 +17,7 @@ from foldlog.query.changes import Changes
 from foldlog.query.service import Service
 from foldlog.web.listening import Server
 
+_SWITCH_S = 0.0005  # an answer passes through several threads, and each waits so long for one that decodes rows
 _LAST_ANSWERS = 3  # s for those who still wait for one at the end
 _BESIDES = 2 << 30  # bytes for Python, Kafka's client and answers on their way
 _RESERVE, _PIECE = 256 << 20, 1 << 20
@@ -49,6 +52,8 @@ def run(service: Service, server: socket.socket, on_started: Callable[[], None],
         timeout_graceful_shutdown=_LAST_ANSWERS,
         lifespan="off",
     )
+    sys.setswitchinterval(_SWITCH_S)
+    gc.freeze()  # what is there by now stays: the collector need not look at it while people wait
     try:
         service.start()
         on_started()
