@@ -22,6 +22,7 @@ def contained(
     from foldlog.client.positions import parse
     from foldlog.kafka.connection import admin, reaching
     from foldlog.kafka.marks import end_offsets
+    from foldlog.query.causation import folding
     from foldlog.query.frontier import Frontier
 
     at, until = parse(token), time.monotonic() + seconds
@@ -29,9 +30,9 @@ def contained(
     if at.topic not in logs or at.partition >= context.partitions:
         raise ConfigError(f"{context.name}.{view.name} never comes to {token}: it reads {', '.join(logs)}")
     late = DeadlineError(f"{topic} is not at {token} after {seconds:g} s: is `foldlog run` running?")
-    with closing(Frontier(bootstrap, context)) as frontier:
+    with closing(Frontier(bootstrap)) as frontier:
         try:
-            wanted = frontier.ends(view, topic, at).result(seconds)
+            wanted = frontier.beyond_event(folding(context, view, topic), at).result(seconds)
         except TimeoutError:
             raise late from None
     client = admin(bootstrap)

@@ -20,7 +20,7 @@ from foldlog.query.storage import quoted
 from foldlog.query.streams import stream
 
 JSON_ROWS = 10_000  # most rows of a JSON answer; other formats have the service's limit
-RESERVED = frozenset({"after", "columns", "cursor", "format", "limit", "offset", "sort", "wait_ms"})
+RESERVED = frozenset({"after", "columns", "cursor", "follow", "format", "limit", "offset", "sort", "wait_ms"})
 
 View = Annotated[str, Path(description="The name of a view.")]
 Form = Annotated[Format | None, Query(alias="format", description="How the answer is written; else Accept says.")]
@@ -39,10 +39,11 @@ class Statement(BaseModel):
 async def _after(  # a coroutine, since others are given to a thread
     after: Annotated[str, Query(description="Places of events, `topic:partition:offset`, that it contains.")] = "",
     wait_ms: Annotated[int | None, Query(ge=0, le=60_000, description="How long to wait for them.")] = None,
+    follow: Annotated[bool, Query(description="Also what sagas sent upon them, and what came of that.")] = False,
     foldlog_after: Annotated[str, Header(description="As `after`.")] = "",
 ) -> After:
     """What the answer must contain."""
-    return After(f"{after},{foldlog_after}", wait_ms)
+    return After(f"{after},{foldlog_after}", wait_ms, follow)
 
 
 class Wanted(NamedTuple):

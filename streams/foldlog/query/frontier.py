@@ -2,7 +2,8 @@
 
 A view commits its offsets in one transaction with its rows. So once its group is beyond the event, the rows are
 written, and lie before the ends that the view's topic has *then*. Where events are moved to the partition of their row
-first, the group must also get beyond what had been moved by then. Nothing is added to the log for this.
+first, the group must also get beyond what had been moved by then. So it is with sagas and what they send, and with
+aggregates. Nothing is added to the log for this.
 
 However many readers wait, one thread asks for all of them: a few requests to the broker a turn.
 """
@@ -11,20 +12,17 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaException
 
 from foldlog.client.positions import Position
 from foldlog.core.errors import ClusterError
-from foldlog.core.topics import events
-from foldlog.core.topology import Topology
-from foldlog.core.view import View
 from foldlog.kafka.connection import admin
 from foldlog.kafka.gaps import without_records
 from foldlog.kafka.marks import Place, end_offsets, group_offsets
 from foldlog.kafka.reading import committed_reader
+from foldlog.query.causation import Step
 
 log = structlog.get_logger()
 
@@ -38,57 +36,57 @@ _FETCH_MS = 5  # that the broker waits for a record before it says that there is
 
 @dataclass
 class _Waiting:
-    """A reader: `moved` are the ends of the moved events once the group was beyond the event itself."""
+    """A reader: `beyond` is what the group has still to pass, `moved` what it had moved once it was there."""
 
-    at: Position
+    beyond: dict[Place, int]
+    event: Place | None  # where `beyond` is the place after an event, the event's partition; else it is ends of logs
     answer: "Future[Ends]" = field(default_factory=Future)
     moved: dict[Place, int] | None = None
 
 
 class _Progress:
-    """A view's topic: who waits for it, and how far its group was found to be."""
+    """A step: who waits for it, and how far its group was found to be."""
 
-    def __init__(self, topology: Topology, view: View[Any, Any], topic: str) -> None:
-        count = range(topology.partitions)
-        self.group = topic  # the group, too, is called by context and generation
-        self.inputs = [(events(topology.name, source.name), number) for source in view.sources for number in count]
-        self.moved = [(f"{topic}.rekeyed", number) for number in count]
-        self.outputs = [(topic, number) for number in count]
+    def __init__(self, step: Step) -> None:
+        self.step = step
         self.committed: dict[Place, int] = {}
         self.waiting: list[_Waiting] = []
         self.contained: dict[Place, tuple[int, Ends]] = {}  # the last event found, and the ends that contain it
+
+    def left(self, marks: Mapping[Place, int]) -> dict[Place, int]:
+        """The marks that the group has not come to."""
+        return {place: mark for place, mark in marks.items() if max(0, self.committed[place]) < mark}
 
 
 class Frontier:
     """Answers, for events, which ends of a view's topic contain them; has a thread of its own until it is closed."""
 
-    def __init__(self, bootstrap: str, topology: Topology) -> None:
-        self._bootstrap, self._topology = bootstrap, topology
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
         self._admin = admin(bootstrap)
-        self._topics: dict[str, _Progress] = {}
+        self._steps: dict[Step, _Progress] = {}
         self._lock = threading.Condition()
         self._closed = threading.Event()
         self._consumer: Consumer | None = None
         self._thread = threading.Thread(target=self._run, name="frontier", daemon=True)
         self._thread.start()
 
-    def ends(self, view: View[Any, Any], topic: str, at: Position) -> "Future[Ends]":
-        """The ends of a topic of the view's that contain the event at a place; done once there are such ends.
+    def beyond_event(self, step: Step, at: Position) -> "Future[Ends]":
+        """The ends of what a step writes that contain what it made of an event; done once there are such ends.
 
         Cancel it to wait no longer.
         """
-        asked = _Waiting(at)
         with self._lock:
-            if topic not in self._topics:
-                self._topics[topic] = _Progress(self._topology, view, topic)
-            progress = self._topics[topic]
-            found = progress.contained.get(at.place)
-            if found is None or found[0] < at.offset:
-                progress.waiting.append(asked)
-                self._lock.notify()
-                return asked.answer
-        asked.answer.set_result(found[1])
-        return asked.answer
+            found = self._progress(step).contained.get(at.place)
+        if found is None or found[0] < at.offset:
+            return self._wait(step, _Waiting({at.place: at.offset + 1}, at.place))
+        answer: Future[Ends] = Future()
+        answer.set_result(found[1])
+        return answer
+
+    def beyond_ends(self, step: Step, ends: Ends) -> "Future[Ends]":
+        """Likewise for everything before the ends of logs that it reads, which marks of transactions may be part of."""
+        return self._wait(step, _Waiting({place: end for place, end in ends.items() if place in step.inputs}, None))
 
     def close(self) -> None:
         """Ends the thread; whoever still waits is cancelled."""
@@ -96,49 +94,66 @@ class Frontier:
         with self._lock:
             self._lock.notify()
         self._thread.join()
-        for progress in self._topics.values():
+        for progress in self._steps.values():
             for each in progress.waiting:
                 each.answer.cancel()
         if self._consumer is not None:
             self._consumer.close()
 
+    def _progress(self, step: Step) -> _Progress:
+        return self._steps.setdefault(step, _Progress(step))
+
+    def _wait(self, step: Step, asked: _Waiting) -> "Future[Ends]":
+        with self._lock:
+            self._progress(step).waiting.append(asked)
+            self._lock.notify()
+        return asked.answer
+
     def _run(self) -> None:
         while not self._closed.is_set():
             with self._lock:
-                for progress in self._topics.values():
+                for progress in self._steps.values():
                     progress.waiting = [each for each in progress.waiting if not each.answer.done()]
-                busy = [progress for progress in self._topics.values() if progress.waiting]
+                busy = [progress for progress in self._steps.values() if progress.waiting]
                 if not busy:
                     self._lock.wait()
             try:
                 for progress in busy:
                     self._turn(progress)
             except (KafkaException, ClusterError, TimeoutError) as error:
-                log.debug("the progress of a view is not known", because=str(error))
+                log.debug("the progress is not known", because=str(error))
                 self._closed.wait(_AGAIN)
             self._closed.wait(_LOOK_EVERY)
 
     def _turn(self, progress: _Progress) -> None:
-        """One look at a view for all who wait. The order of the requests matters: ends are asked for last."""
+        """One look at a step for all who wait. The order of the requests matters: ends are asked for last."""
         with self._lock:
-            waiting = list(progress.waiting)
-        progress.committed = group_offsets(self._admin, progress.group, [*progress.inputs, *progress.moved])
-        beyond = [each for each in waiting if each.moved or progress.committed[each.at.place] > each.at.offset]
+            waiting, step = list(progress.waiting), progress.step
+        progress.committed = group_offsets(self._admin, step.group, [*step.inputs, *step.moved])
+        beyond = [each for each in waiting if each.moved is not None or self._is_beyond(progress, each)]
         if any(each.moved is None for each in beyond):
-            moved = end_offsets(self._admin, progress.moved, committed=False)
+            moved = end_offsets(self._admin, step.moved, committed=False) if step.moved else {}
             for each in beyond:
                 each.moved = moved if each.moved is None else each.moved
-        done = [each for each in beyond if self._handled(progress, each)]
+        done = [each for each in beyond if self._has_handled(progress, each)]
         if done:
-            found = end_offsets(self._admin, progress.outputs, committed=False)
-            self._answer(progress, done, found)
+            self._answer(progress, done, end_offsets(self._admin, step.outputs, committed=False))
 
-    def _handled(self, progress: _Progress, each: _Waiting) -> bool:
-        """Whether the group is beyond everything that had been moved, but for the marks of transactions."""
-        left = {place: end for place, end in (each.moved or {}).items() if max(0, progress.committed[place]) < end}
-        empty = self._without_records({place: (progress.committed[place], end) for place, end in left.items()})
-        each.moved = {place: end for place, end in left.items() if place not in empty}
+    def _is_beyond(self, progress: _Progress, each: _Waiting) -> bool:
+        if each.event is None:
+            each.beyond = self._with_records(progress, each.beyond)
+        return not progress.left(each.beyond)
+
+    def _has_handled(self, progress: _Progress, each: _Waiting) -> bool:
+        """Whether the group is beyond everything that had been moved."""
+        each.moved = self._with_records(progress, each.moved or {})
         return not each.moved
+
+    def _with_records(self, progress: _Progress, marks: Mapping[Place, int]) -> dict[Place, int]:
+        """The marks that the group has not come to, but for those with only the marks of transactions before them."""
+        left = progress.left(marks)
+        empty = self._without_records({place: (progress.committed[place], end) for place, end in left.items()})
+        return {place: end for place, end in left.items() if place not in empty}
 
     def _without_records(self, spans: Mapping[Place, tuple[int, int]]) -> set[Place]:
         if not spans:
@@ -150,9 +165,11 @@ class Frontier:
     def _answer(self, progress: _Progress, done: list[_Waiting], found: Ends) -> None:
         with self._lock:
             for each in done:
-                before, _ = progress.contained.get(each.at.place, (-1, found))
-                if each.at.offset > before:
-                    progress.contained[each.at.place] = each.at.offset, found
+                if each.event is not None:
+                    offset = each.beyond[each.event] - 1
+                    before, _ = progress.contained.get(each.event, (-1, found))
+                    if offset > before:
+                        progress.contained[each.event] = offset, found
         for each in done:
             if each.answer.set_running_or_notify_cancel():
                 each.answer.set_result(found)

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -14,8 +15,9 @@ from foldlog.core.topics import events
 from foldlog.core.topology import Topology
 from foldlog.core.view import View
 from foldlog.query.answers import Answers
+from foldlog.query.causation import folding, follow_up
 from foldlog.query.desk import Desk
-from foldlog.query.frontier import Frontier
+from foldlog.query.frontier import Ends, Frontier
 from foldlog.query.reader import Answer, Limits, Parameters, Reader
 from foldlog.query.replica import Replica
 from foldlog.query.state import State
@@ -55,6 +57,7 @@ class After(NamedTuple):
 
     tokens: str = ""
     wait_ms: int | None = None
+    follow: bool = False  # also what sagas sent upon the events, and what came of that
 
 
 class Service:
@@ -74,7 +77,7 @@ class Service:
         self.views = {view.name: view for view in views}
         storage = Storage(path, settings.query_memory_mb, _DUCKDB_THREADS)
         self.replica = Replica(bootstrap, topology, views, codec, storage)
-        self._frontier = Frontier(bootstrap, topology)
+        self._frontier = Frontier(bootstrap)
         limits = Limits(settings.query_seconds, settings.query_memory_mb << 20)
         self._reader = Reader(storage, limits)
         self._answers = Answers()
@@ -148,11 +151,11 @@ class Service:
         words = _words(after.tokens)
         if not words:
             return
-        wanted = [(view, at) for at in map(_position, words) for view in self._reading(topics, at)]
+        wanted = [(view, at) for at in map(_position, words) for view in self._reading(topics, at, after.follow)]
         wait_ms = self.settings.query_wait_ms if after.wait_ms is None else after.wait_ms
         try:
             async with asyncio.timeout(wait_ms / 1000):
-                await asyncio.gather(*(self._contains(view, topics[view], at) for view, at in wanted))
+                await asyncio.gather(*(self._contains(view, topics[view], at, after.follow) for view, at in wanted))
         except TimeoutError as error:
             raise QueryError(
                 f"{', '.join(topics)}: not yet at {', '.join(words)} after {wait_ms} ms: ask again, with "
@@ -160,15 +163,31 @@ class Service:
                 504,
             ) from error
 
-    async def _contains(self, view: str, topic: str, at: Position) -> None:
-        ends = await asyncio.wrap_future(self._frontier.ends(self.views[view], topic, at))
+    async def _contains(self, view: str, topic: str, at: Position, follow: bool) -> None:
+        declared = self.views[view]
+        fold, follow_ups = folding(self.topology, declared, topic), follow_up(self.topology, declared, at.topic)
+        ends: Ends = {}
+        if at.place in fold.inputs:
+            ends = await asyncio.wrap_future(self._frontier.beyond_event(fold, at))
+        if follow and follow_ups is not None:
+            sagas, aggregates = follow_ups
+            sent = await self._all(self._frontier.beyond_event(saga, at) for saga in sagas)
+            told = await self._all(self._frontier.beyond_ends(aggregate, sent) for aggregate in aggregates)
+            ends = await asyncio.wrap_future(self._frontier.beyond_ends(fold, told))
         await asyncio.wrap_future(self.replica.positions.wait(ends))
 
-    def _reading(self, views: Collection[str], at: Position) -> list[str]:
-        """Those of the views that read the log of an event."""
-        name, partitions = self.topology.name, range(self.topology.partitions)
-        logs = {view: {events(name, source.name) for source in self.views[view].sources} for view in views}
-        found = [view for view in views if at.topic in logs[view] and at.partition in partitions]
+    async def _all(self, asked: "Iterable[Future[Ends]]") -> Ends:
+        found = await asyncio.gather(*map(asyncio.wrap_future, asked))
+        return {place: max(ends[place] for ends in found if place in ends) for ends in found for place in ends}
+
+    def _reading(self, views: Collection[str], at: Position, follow: bool) -> list[str]:
+        """Those of the views that read the log of an event, or what sagas bring about upon it."""
+
+        def comes(view: View[Any, Any]) -> bool:
+            read = {events(self.topology.name, source.name) for source in view.sources}
+            return at.topic in read or (follow and follow_up(self.topology, view, at.topic) is not None)
+
+        found = [view for view in views if comes(self.views[view]) and at.partition in range(self.topology.partitions)]
         if not found:
             raise QueryError(f"after: {', '.join(views) or 'what reads no view'} never comes to {at}")
         return found
