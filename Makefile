@@ -18,7 +18,7 @@ RELEASES = $(shell git tag --list "v*" 2>/dev/null)
 # Extra arguments for pytest: make test PYTEST="-k saga"
 PYTEST ?=
 # How many test files run at once, each with a cluster of its own: they wait more than they work.
-JOBS ?= 2
+JOBS ?= 3
 # Extra arguments for foldlog bench: make bench BENCH="--part throughput --rounds 3"
 BENCH ?=
 # How long faults go on, their schedule's seed, and more arguments: make chaos CHAOS="--runs 20"
@@ -41,7 +41,7 @@ test: $(DEV) check ## style, types, layers, contracts and every test that needs 
 	@$(BIN)/python -m pytest -p tests.no_skips -n $(JOBS) --dist loadfile -m "not adapters and not soak" $(PYTEST)
 
 test-adapters: $(DEV) ## the tests that need PostgreSQL, Redis and RabbitMQ: by URL, in Docker, or on this machine
-	@$(BIN)/python -m pytest -p tests.no_skips -m adapters $(PYTEST)
+	@$(BIN)/python -m pytest -p tests.no_skips -n 2 --dist loadfile -m adapters $(PYTEST)
 
 bench: $(DEV) ## foldlog beside Kafka Streams, Quix Streams and Faust: build/bench.json (half an hour)
 	@$(BIN)/python -m tests.bench $(BENCH)

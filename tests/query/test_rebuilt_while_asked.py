@@ -32,7 +32,7 @@ from topologies.orders.pricing import OrderItem
 
 READS = int(os.environ.get("FOLDLOG_READS", "100"))
 RATE = 100  # a second, at most
-READERS = 8
+READERS = 24
 LONG = 180.0  # s: a busy machine takes its time
 CONTEXT = "tests.query.customers"
 

@@ -11,7 +11,7 @@ from foldlog.core.partitioning import partition_of
 from foldlog.core.topics import events, rekeyed
 from foldlog.core.topology import Topology
 from foldlog.kafka.connection import METADATA_S, admin, reaching
-from foldlog.kafka.gaps import without_records
+from foldlog.kafka.gaps import gaps
 from foldlog.kafka.marks import Place, end_offsets, group_offsets
 from foldlog.kafka.reading import open_consumer
 
@@ -60,11 +60,12 @@ class Progress:
 
     def _emptied(self, place: Place, end: int) -> bool:
         """Whether nothing but the marks of transactions lies between what the group has read and an end."""
-        start = self._committed(place)
+        start = max(0, self._committed(place))
         if start >= end:
             return True
         consumer = open_consumer(self._bootstrap)
         try:
-            return bool(without_records(consumer, {place: (start, end)}, METADATA_S))
+            found = gaps(consumer, {place: start}, METADATA_S)
+            return place in found and found[place].end >= end
         finally:
             consumer.close()

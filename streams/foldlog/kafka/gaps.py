@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
 
@@ -11,20 +12,27 @@ from foldlog.kafka.reading import available, is_record
 _LOOK = 0.005  # s
 
 
-def without_records(consumer: Consumer, spans: Mapping[Place, tuple[int, int]], seconds: float) -> set[Place]:
-    """The partitions that have no committed record from a first offset to a next one, and never will have one.
+class Gap(NamedTuple):
+    """No committed record lies from `start` to before `end`, or ever will; where `sure`, there is one at `end`."""
+
+    start: int
+    end: int
+    sure: bool
+
+
+def gaps(consumer: Consumer, starts: Mapping[Place, int], seconds: float) -> dict[Place, Gap]:
+    """The gap that begins at an offset of each partition, which may have no length.
 
     The first thing that a reader hears of a partition tells: a record, or that the partition is stable up to there. One
     that is not heard of in so many seconds is left out. Raises KafkaException where reading fails.
     """
-    consumer.assign([TopicPartition(*place, max(0, start)) for place, (start, _) in spans.items()])
-    heard: dict[Place, int] = {}
+    consumer.assign([TopicPartition(*place, start) for place, start in starts.items()])
+    heard: dict[Place, Gap] = {}
     until = time.monotonic() + seconds
-    while heard.keys() != spans.keys() and time.monotonic() < until:
+    while heard.keys() != starts.keys() and time.monotonic() < until:
         for message in available(consumer, _LOOK):
-            is_record(message)
-            place = str(message.topic()), message.partition() or 0
-            if place in spans:
-                heard.setdefault(place, message.offset() or 0)
+            sure, place = is_record(message), (str(message.topic()), message.partition() or 0)
+            if place in starts:
+                heard.setdefault(place, Gap(starts[place], message.offset() or 0, sure))
     consumer.unassign()
-    return {place for place, offset in heard.items() if offset >= spans[place][1]}
+    return heard

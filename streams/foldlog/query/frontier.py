@@ -19,7 +19,7 @@ from confluent_kafka import Consumer, KafkaException
 from foldlog.client.positions import Position
 from foldlog.core.errors import ClusterError
 from foldlog.kafka.connection import admin
-from foldlog.kafka.gaps import without_records
+from foldlog.kafka.gaps import Gap, gaps
 from foldlog.kafka.marks import Place, end_offsets, group_offsets
 from foldlog.kafka.reading import committed_reader
 from foldlog.query.causation import Step
@@ -31,6 +31,7 @@ Ends = Mapping[Place, int]
 _LOOK_EVERY = 0.005  # s between two turns while somebody waits
 _AGAIN = 0.5  # s after a failure
 _LOOK = 2.0  # s to look at what was moved and is not handled yet; an answer takes some ms
+_NOWHERE = Gap(-1, -1, sure=False)
 _FETCH_MS = 5  # that the broker waits for a record before it says that there is none
 
 
@@ -50,12 +51,23 @@ class _Progress:
     def __init__(self, step: Step) -> None:
         self.step = step
         self.committed: dict[Place, int] = {}
+        self.gaps: dict[Place, Gap] = {}  # that begin where the group was when they were looked for
         self.waiting: list[_Waiting] = []
         self.contained: dict[Place, tuple[int, Ends]] = {}  # the last event found, and the ends that contain it
 
+    def reached(self, place: Place) -> int:
+        """How far the group is, the marks of transactions that it has before it counted."""
+        committed, gap = max(0, self.committed[place]), self.gaps.get(place)
+        return gap.end if gap is not None and gap.start == committed else committed
+
     def left(self, marks: Mapping[Place, int]) -> dict[Place, int]:
         """The marks that the group has not come to."""
-        return {place: mark for place, mark in marks.items() if max(0, self.committed[place]) < mark}
+        return {place: mark for place, mark in marks.items() if self.reached(place) < mark}
+
+    def unknown(self, marks: Mapping[Place, int]) -> dict[Place, int]:
+        """Where the group is in the partitions of marks that it may have come to but for the marks of transactions."""
+        before = {place: max(0, self.committed[place]) for place in self.left(marks)}
+        return {place: at for place, at in before.items() if self.gaps.get(place, _NOWHERE)[::2] != (at, True)}
 
 
 class Frontier:
@@ -130,37 +142,25 @@ class Frontier:
         with self._lock:
             waiting, step = list(progress.waiting), progress.step
         progress.committed = group_offsets(self._admin, step.group, [*step.inputs, *step.moved])
-        beyond = [each for each in waiting if each.moved is not None or self._is_beyond(progress, each)]
+        self._look(progress, [each.beyond for each in waiting if each.moved is None and each.event is None])
+        beyond = [each for each in waiting if each.moved is not None or not progress.left(each.beyond)]
         if any(each.moved is None for each in beyond):
             moved = end_offsets(self._admin, step.moved, committed=False) if step.moved else {}
             for each in beyond:
                 each.moved = moved if each.moved is None else each.moved
-        done = [each for each in beyond if self._has_handled(progress, each)]
+        self._look(progress, [each.moved for each in beyond if each.moved])
+        done = [each for each in beyond if not progress.left(each.moved or {})]
         if done:
             self._answer(progress, done, end_offsets(self._admin, step.outputs, committed=False))
 
-    def _is_beyond(self, progress: _Progress, each: _Waiting) -> bool:
-        if each.event is None:
-            each.beyond = self._with_records(progress, each.beyond)
-        return not progress.left(each.beyond)
-
-    def _has_handled(self, progress: _Progress, each: _Waiting) -> bool:
-        """Whether the group is beyond everything that had been moved."""
-        each.moved = self._with_records(progress, each.moved or {})
-        return not each.moved
-
-    def _with_records(self, progress: _Progress, marks: Mapping[Place, int]) -> dict[Place, int]:
-        """The marks that the group has not come to, but for those with only the marks of transactions before them."""
-        left = progress.left(marks)
-        empty = self._without_records({place: (progress.committed[place], end) for place, end in left.items()})
-        return {place: end for place, end in left.items() if place not in empty}
-
-    def _without_records(self, spans: Mapping[Place, tuple[int, int]]) -> set[Place]:
-        if not spans:
-            return set()
+    def _look(self, progress: _Progress, wanted: list[dict[Place, int]]) -> None:
+        """Looks once for all who wait whether more than the marks of transactions lies before the group."""
+        starts = {place: start for marks in wanted for place, start in progress.unknown(marks).items()}
+        if not starts:
+            return
         if self._consumer is None:
             self._consumer = Consumer({**committed_reader(self._bootstrap), "fetch.wait.max.ms": _FETCH_MS})
-        return without_records(self._consumer, spans, _LOOK)
+        progress.gaps |= gaps(self._consumer, starts, _LOOK)
 
     def _answer(self, progress: _Progress, done: list[_Waiting], found: Ends) -> None:
         with self._lock:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from foldlog.settings import Settings
 T = TypeVar("T")
 _STATEMENTS = 2  # statements of SQL at once, so that rows and lists are answered beside them
 _DUCKDB_THREADS = 2
+_LOOK_EVERY = 0.2  # s between two looks, of who waits, at which topics are shown
 
 
 class Question(NamedTuple):
@@ -144,7 +145,7 @@ class Service:
             raise QueryError(f"the replica is loading: {percent} %", 503)
 
     async def _contain(self, topics: Mapping[str, str], after: After) -> None:
-        """Waits until these topics, by view, contain the events.
+        """Waits until these topics, by view, contain the events, or until other topics are shown.
 
         Raises QueryError: 400 for what is no place in a log that one of the views reads, 504 where the time is over.
         """
@@ -155,13 +156,26 @@ class Service:
         wait_ms = self.settings.query_wait_ms if after.wait_ms is None else after.wait_ms
         try:
             async with asyncio.timeout(wait_ms / 1000):
-                await asyncio.gather(*(self._contains(view, topics[view], at, after.follow) for view, at in wanted))
+                await self._contained(
+                    topics, (self._contains(view, topics[view], at, after.follow) for view, at in wanted)
+                )
         except TimeoutError as error:
             raise QueryError(
                 f"{', '.join(topics)}: not yet at {', '.join(words)} after {wait_ms} ms: ask again, with "
                 "a longer wait_ms, or without `after` for what there is; is `foldlog run` running?",
                 504,
             ) from error
+
+    async def _contained(self, topics: Mapping[str, str], asked: Iterable[Coroutine[Any, Any, None]]) -> None:
+        """Returns once all are done, or other topics are shown: nobody follows those of before any more."""
+        containing = asyncio.gather(*asked)
+        try:
+            while not (await asyncio.wait({containing}, timeout=_LOOK_EVERY))[0]:
+                if any(self.replica.topic(view) != topic for view, topic in topics.items()):
+                    return
+            await containing
+        finally:
+            containing.cancel()
 
     async def _contains(self, view: str, topic: str, at: Position, follow: bool) -> None:
         declared = self.views[view]
