@@ -5,7 +5,6 @@ from contextlib import closing
 from typing import Any
 
 from foldlog.core.errors import ConfigError, DeadlineError
-from foldlog.core.topics import events
 from foldlog.core.topology import Topology
 from foldlog.core.view import View
 
@@ -26,13 +25,14 @@ def contained(
     from foldlog.query.frontier import Frontier
 
     at, until = parse(token), time.monotonic() + seconds
-    logs = [events(context.name, source.name) for source in view.sources]
-    if at.topic not in logs or at.partition >= context.partitions:
+    fold = folding(context, view, topic)
+    if at.place not in fold.inputs:
+        logs = dict.fromkeys(log for log, _ in fold.inputs)
         raise ConfigError(f"{context.name}.{view.name} never comes to {token}: it reads {', '.join(logs)}")
     late = DeadlineError(f"{topic} is not at {token} after {seconds:g} s: is `foldlog run` running?")
     with closing(Frontier(bootstrap)) as frontier:
         try:
-            wanted = frontier.beyond_event(folding(context, view, topic), at).result(seconds)
+            wanted = frontier.beyond_event(fold, at).result(seconds)
         except TimeoutError:
             raise late from None
     client = admin(bootstrap)

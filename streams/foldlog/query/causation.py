@@ -25,6 +25,10 @@ class Step:
     outputs: tuple[Place, ...]
 
 
+FollowUps = tuple[tuple[Step, ...], tuple[Step, ...]]
+"""Sagas, and the aggregates that they command."""
+
+
 def folding(topology: Topology, view: View[Any, Any], topic: str) -> Step:
     """The step of a generation of a view, whose rows are in `topic`."""
     logs = [events(topology.name, source.name) for source in view.sources]
@@ -32,7 +36,7 @@ def folding(topology: Topology, view: View[Any, Any], topic: str) -> Step:
     return Step(topic, _places(topology, logs), _places(topology, [f"{topic}.rekeyed"]), _places(topology, [topic]))
 
 
-def follow_up(topology: Topology, view: View[Any, Any], log: str) -> tuple[tuple[Step, ...], tuple[Step, ...]] | None:
+def follow_up(topology: Topology, view: View[Any, Any], log: str) -> FollowUps | None:
     """The sagas that an event of a log moves and that send commands to sources of a view, then these sources.
 
     None where there are none. Of a saga it is what it sends upon this one event that is followed, not what it sends

@@ -31,7 +31,6 @@ Ends = Mapping[Place, int]
 _LOOK_EVERY = 0.005  # s between two turns while somebody waits
 _AGAIN = 0.5  # s after a failure
 _LOOK = 2.0  # s to look at what was moved and is not handled yet; an answer takes some ms
-_NOWHERE = Gap(-1, -1, sure=False)
 _FETCH_MS = 5  # that the broker waits for a record before it says that there is none
 
 
@@ -67,7 +66,8 @@ class _Progress:
     def unknown(self, marks: Mapping[Place, int]) -> dict[Place, int]:
         """Where the group is in the partitions of marks that it may have come to but for the marks of transactions."""
         before = {place: max(0, self.committed[place]) for place in self.left(marks)}
-        return {place: at for place, at in before.items() if self.gaps.get(place, _NOWHERE)[::2] != (at, True)}
+        known = {place for place, gap in self.gaps.items() if gap.sure and gap.start == before.get(place)}
+        return {place: at for place, at in before.items() if place not in known}
 
 
 class Frontier:

@@ -11,11 +11,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from foldlog.client.positions import Position, parse
 from foldlog.contracts.codec import Codec
 from foldlog.core.errors import ConfigError, QueryError
-from foldlog.core.topics import events
 from foldlog.core.topology import Topology
 from foldlog.core.view import View
 from foldlog.query.answers import Answers
-from foldlog.query.causation import folding, follow_up
+from foldlog.query.causation import FollowUps, Step, folding, follow_up
 from foldlog.query.desk import Desk
 from foldlog.query.frontier import Ends, Frontier
 from foldlog.query.reader import Answer, Limits, Parameters, Reader
@@ -59,6 +58,14 @@ class After(NamedTuple):
     tokens: str = ""
     wait_ms: int | None = None
     follow: bool = False  # also what sagas sent upon the events, and what came of that
+
+
+class Way(NamedTuple):
+    """How an event comes to the rows of a view: where the fold reads it, and by what sagas send upon it."""
+
+    at: Position
+    fold: Step
+    follow_ups: FollowUps | None
 
 
 class Service:
@@ -152,13 +159,11 @@ class Service:
         words = _words(after.tokens)
         if not words:
             return
-        wanted = [(view, at) for at in map(_position, words) for view in self._reading(topics, at, after.follow)]
+        ways = [way for at in map(_position, words) for way in self._ways(topics, at, after.follow)]
         wait_ms = self.settings.query_wait_ms if after.wait_ms is None else after.wait_ms
         try:
             async with asyncio.timeout(wait_ms / 1000):
-                await self._contained(
-                    topics, (self._contains(view, topics[view], at, after.follow) for view, at in wanted)
-                )
+                await self._contained(topics, map(self._contains, ways))
         except TimeoutError as error:
             raise QueryError(
                 f"{', '.join(topics)}: not yet at {', '.join(words)} after {wait_ms} ms: ask again, with "
@@ -177,33 +182,32 @@ class Service:
         finally:
             containing.cancel()
 
-    async def _contains(self, view: str, topic: str, at: Position, follow: bool) -> None:
-        declared = self.views[view]
-        fold, follow_ups = folding(self.topology, declared, topic), follow_up(self.topology, declared, at.topic)
+    async def _contains(self, way: Way) -> None:
         ends: Ends = {}
-        if at.place in fold.inputs:
-            ends = await asyncio.wrap_future(self._frontier.beyond_event(fold, at))
-        if follow and follow_ups is not None:
-            sagas, aggregates = follow_ups
-            sent = await self._all(self._frontier.beyond_event(saga, at) for saga in sagas)
+        if way.at.place in way.fold.inputs:
+            ends = await asyncio.wrap_future(self._frontier.beyond_event(way.fold, way.at))
+        if way.follow_ups is not None:
+            sagas, aggregates = way.follow_ups
+            sent = await self._all(self._frontier.beyond_event(saga, way.at) for saga in sagas)
             told = await self._all(self._frontier.beyond_ends(aggregate, sent) for aggregate in aggregates)
-            ends = await asyncio.wrap_future(self._frontier.beyond_ends(fold, told))
+            ends = await asyncio.wrap_future(self._frontier.beyond_ends(way.fold, told))
         await asyncio.wrap_future(self.replica.positions.wait(ends))
 
     async def _all(self, asked: "Iterable[Future[Ends]]") -> Ends:
         found = await asyncio.gather(*map(asyncio.wrap_future, asked))
         return {place: max(ends[place] for ends in found if place in ends) for ends in found for place in ends}
 
-    def _reading(self, views: Collection[str], at: Position, follow: bool) -> list[str]:
-        """Those of the views that read the log of an event, or what sagas bring about upon it."""
-
-        def comes(view: View[Any, Any]) -> bool:
-            read = {events(self.topology.name, source.name) for source in view.sources}
-            return at.topic in read or (follow and follow_up(self.topology, view, at.topic) is not None)
-
-        found = [view for view in views if comes(self.views[view]) and at.partition in range(self.topology.partitions)]
+    def _ways(self, topics: Mapping[str, str], at: Position, follow: bool) -> list[Way]:
+        """How an event comes to those of the views that read its log, or what sagas bring about upon it."""
+        found = []
+        for view, topic in topics.items():
+            declared = self.views[view]
+            fold, there = folding(self.topology, declared, topic), at.partition in range(self.topology.partitions)
+            follow_ups = follow_up(self.topology, declared, at.topic) if follow and there else None
+            if at.place in fold.inputs or follow_ups is not None:
+                found.append(Way(at, fold, follow_ups))
         if not found:
-            raise QueryError(f"after: {', '.join(views) or 'what reads no view'} never comes to {at}")
+            raise QueryError(f"after: {', '.join(topics) or 'what reads no view'} never comes to {at}")
         return found
 
 
