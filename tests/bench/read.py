@@ -19,7 +19,8 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from foldlog.cluster import embedded
+from tests.bench.keeping import keep
+from tests.conftest import ephemeral
 from tests.engine.running import Bank, fresh_bank
 from tests.query.filling import Encoded, Rows, balance
 from tests.query.processes import Served
@@ -48,16 +49,9 @@ def main() -> int:
     arguments.add_argument("--seconds", type=float, default=20.0)
     wanted = arguments.parse_args()
     home = HOME.absolute()
-    try:
-        cluster = embedded.up(home, train=False)
-        with fresh_bank(cluster) as bank:
-            figures = measured(bank, home, wanted.rows, wanted.seconds)
-    finally:
-        embedded.down(home, wipe_data=True)
-    text = json.dumps(figures, indent=2)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(text + "\n")
-    sys.stdout.write(text + "\n")
+    with ephemeral(home) as cluster, fresh_bank(cluster) as bank:
+        figures = measured(bank, home, wanted.rows, wanted.seconds)
+    keep(figures, RESULT)
     return 0
 
 

@@ -6,7 +6,6 @@ written. The figures are printed and kept in build/bench-timers.json, and nothin
 """
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -14,8 +13,9 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from foldlog.cluster import embedded
 from foldlog.core import topics
+from tests.bench.keeping import keep
+from tests.conftest import ephemeral
 from tests.engine.processes import Worker
 from tests.engine.running import Bank, eventually, fresh_bank
 from tests.engine.timed import lateness, orders
@@ -33,8 +33,7 @@ def main() -> int:
     arguments.add_argument("--seconds", type=float, default=30.0)
     wanted = arguments.parse_args()
     home = HOME.absolute()
-    try:
-        cluster = embedded.up(home, train=False)
+    with ephemeral(home) as cluster:
         figures = {
             "machine": {"cores": os.cpu_count(), "load before": [round(load, 1) for load in os.getloadavg()]},
             "pending": wanted.timers,
@@ -43,12 +42,7 @@ def main() -> int:
             with fresh_bank(cluster) as bank, closing(Worker(bank, home / bank.name, "w", "standing")) as worker:
                 eventually(worker.is_ready, "the worker's start", PATIENCE)
                 figures[f"due within {seconds:g} s"] = measured(bank, wanted.timers, seconds)
-    finally:
-        embedded.down(home, wipe_data=True)
-    text = json.dumps(figures, indent=2)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(text + "\n")
-    sys.stdout.write(text + "\n")
+    keep(figures, RESULT)
     return 0
 
 
