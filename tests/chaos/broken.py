@@ -93,7 +93,7 @@ def no_epochs() -> None:
     def go_on(self: Processor, epoch: int, error: Exception) -> None:
         del epoch
         self._drop()
-        self._recover(error)
+        self._recovery.recover(error)
 
     Processor._again = go_on  # type: ignore[method-assign]
 

@@ -21,7 +21,8 @@ from foldlog.engine.deciding import Deciding
 from foldlog.engine.feed import Feed
 from foldlog.engine.kind import Folding
 from foldlog.engine.partitions import Partitions
-from foldlog.engine.processor import Parts, Processor
+from foldlog.engine.processor import Processor
+from foldlog.engine.recovery import Parts
 from foldlog.engine.restoring import LogReader, topic_ids
 from foldlog.engine.snapshots import Snapshots
 from foldlog.engine.stats import Counters

@@ -52,7 +52,7 @@ class GoesOnAfterAnAbort(Processor):
     def _again(self, epoch: int, error: Exception) -> None:
         del epoch
         self._drop()
-        self._recover(error)
+        self._recovery.recover(error)
 
 
 class TakesEveryBatch(Feed):

@@ -18,11 +18,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from foldlog.core import Record, topics
 from foldlog.core.errors import ConfigError
 from foldlog.core.topics import MAX_MESSAGE_BYTES
+from foldlog.engine.assembly import tracing
 from foldlog.engine.batch import Output, Received
 from foldlog.engine.deciding import Deciding
 from foldlog.engine.tracing import Tracing, headers_of, stamped
 from foldlog.engine.work import Work
-from foldlog.engine.worker import _tracing
 from tests.engine.bank import Misbehave, Open, Post, TransferMoney
 from tests.engine.conftest import Start
 from tests.engine.running import Bank, eventually
@@ -187,4 +187,4 @@ def test_a_record_that_would_become_too_large_goes_without() -> None:
 def test_without_its_libraries_tracing_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     with pytest.raises(ConfigError, match=r"FOLDLOG_OTLP needs the extra `trace` \(pip install 'foldlog\[trace\]'\)"):
-        _tracing("http://127.0.0.1:4318", "bank", "w")
+        tracing("http://127.0.0.1:4318", "bank", "w")

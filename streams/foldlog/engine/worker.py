@@ -8,7 +8,6 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import faust
@@ -19,37 +18,26 @@ from faust.app.base import BootStrategy
 from foldlog.cluster import Cluster
 from foldlog.contracts.codec import Codec
 from foldlog.contracts.registry import Registry
-from foldlog.core.errors import ConfigError, EngineError
+from foldlog.core.errors import EngineError
 from foldlog.core.topology import Processor as Declared
 from foldlog.core.topology import Topology
-from foldlog.core.view import View
-from foldlog.engine import clients, observing
-from foldlog.engine.feed import Feed
+from foldlog.engine import observing
+from foldlog.engine.assembly import Assembly, tracing
 from foldlog.engine.housekeeping import Housekeeping
 from foldlog.engine.identity import Identity
-from foldlog.engine.kind import Folding, Kind
-from foldlog.engine.kinds import kind_of
 from foldlog.engine.line import Line
-from foldlog.engine.metered import Metered
-from foldlog.engine.parking import ParkedRows, Parking
-from foldlog.engine.partitions import Partitions
-from foldlog.engine.processor import Parts, Processor
-from foldlog.engine.restoring import Group, LogReader, topic_ids
 from foldlog.engine.serving import serving
-from foldlog.engine.shadows import Shadows, WarmPartitions
-from foldlog.engine.snapshots import Snapshots
 from foldlog.engine.standby import Standbys
-from foldlog.engine.stats import Counters, ProcessorStats
+from foldlog.engine.stats import ProcessorStats
 from foldlog.engine.work import text_of
 from foldlog.settings import Settings
 
 if TYPE_CHECKING:
-    from foldlog.engine.tracing import Tracing
+    pass
 
 log = structlog.get_logger()
 
 _LONGEST_CLOSE = 10.0  # s
-_SHADOW_CACHE = 4 << 20  # room for the cached rows of a processor's shadows
 
 OnStats = Callable[[list[ProcessorStats]], None]
 
@@ -81,9 +69,12 @@ class Worker:
         self._lines: list[Line] = []
         self._standbys = Standbys(self._admin, cluster.bootstrap, settings, self._identity.instance)
         self._app = _App(f"foldlog-{topology.name}", broker="kafka://unused", store="memory://", autodiscover=False)
-        self._tracing = _tracing(settings.otlp, topology.name, self._identity.instance)
+        self._tracing = tracing(settings.otlp, topology.name, self._identity.instance)
+        assembly = Assembly(
+            topology, cluster, settings, self._identity, self._codec, self._admin, self._standbys, self._tracing
+        )
         for declared in chosen:
-            self._add(declared)
+            self._add(assembly, declared)
 
     async def run(self, on_stats: OnStats | None) -> None:
         """Runs until told to stop; raises what made a processor fail."""
@@ -116,56 +107,11 @@ class Worker:
             await self._end(loop)
             housekeeping.end()
 
-    def _add(self, declared: Declared) -> None:
-        context, settings, cluster = self._topology.name, self._settings, self._cluster
-        kind = kind_of(self._topology, declared, self._codec, settings, cluster.bootstrap)
-        group, instance = f"{context}.{kind.name}", self._identity.instance
-        transactional_id = f"{group}.{instance}"
+    def _add(self, assembly: Assembly, declared: Declared) -> None:
         channel = self._app.channel(maxsize=16)
-        feed = Feed(
-            clients.member(cluster.bootstrap, group, instance, settings),
-            kind.inputs,
-            settings,
-            lambda item: self._hand_over(channel, item),
-        )
-        config = clients.transactional(cluster.bootstrap, settings)
-        counters = Counters()
-        shadows = self._shadows(group, declared) if settings.standbys else None
-        parts = Parts(
-            context,
-            kind,
-            self._codec,
-            feed,
-            Metered(config, transactional_id, settings.socket_timeout_ms, counters),
-            Group(cluster.bootstrap, group, transactional_id, settings),
-            LogReader(cluster.bootstrap, settings),
-            _partitions(kind, self._state(group), _cached(declared, settings), counters, shadows),
-            Snapshots.of(kind, self._codec, settings.snapshot_events),
-            lambda names: topic_ids(self._admin, names),
-            self._parking(kind, group),
-        )
-        line = Line(Processor(parts, counters), kind, feed)
-        line.shadows = shadows
-        line.traces = self._tracing.trace(kind) if self._tracing is not None else None
+        line = assembly.line(declared, lambda item: self._hand_over(channel, item))
         self._lines.append(line)
-        self._app.agent(channel, name=group)(self._agent(line))
-
-    def _state(self, group: str) -> Path:
-        return self._identity.directory / "state" / group
-
-    def _parking(self, kind: Kind, group: str) -> Parking | None:
-        if kind.name not in self._topology.parking:
-            return None
-        return Parking(ParkedRows(self._topology, kind.name, self._codec), self._state(f"{group}.parked"))
-
-    def _shadows(self, group: str, declared: Declared) -> Shadows | None:
-        """Warm copies of what others own of a processor: they fold in a thread of their own, so with a codec too."""
-        codec = Codec(self._topology, Registry(self._cluster.registry))
-        codec.prepare()
-        kind = kind_of(self._topology, declared, codec, self._settings, self._cluster.bootstrap)
-        if not isinstance(kind, Folding):
-            return None
-        return self._standbys.shadow(group, kind, Partitions(kind, self._state(group), _SHADOW_CACHE, Counters()))
+        self._app.agent(channel, name=assembly.group(line.kind))(self._agent(line))
 
     def _agent(self, line: Line) -> Callable[[Any], Any]:
         async def process(batches: AsyncIterator[Any]) -> None:
@@ -248,30 +194,3 @@ def run(
     finally:
         asyncio.set_event_loop(None)
         loop.close()
-
-
-def _tracing(url: str | None, context: str, instance: str) -> "Tracing | None":
-    if url is None:
-        return None
-    try:
-        from foldlog.engine.tracing import Tracing, exporting
-
-        return Tracing(context, instance, exporting(url))
-    except ImportError as error:
-        raise ConfigError(f"FOLDLOG_OTLP needs the extra `trace` (pip install 'foldlog[trace]'): {error}") from error
-
-
-def _cached(declared: Declared, settings: Settings) -> int:
-    """Memory for a processor's decoded rows, in bytes."""
-    own = declared.serving.cache_mb if isinstance(declared, View) else None
-    return (settings.cache_mb if own is None else own) << 20
-
-
-def _partitions(
-    kind: Kind, directory: Path, cached: int, counters: Counters, shadows: Shadows | None
-) -> Partitions | None:
-    if not isinstance(kind, Folding):
-        return None
-    if shadows is None:
-        return Partitions(kind, directory, cached, counters)
-    return WarmPartitions(kind, directory, cached, counters, shadows)
