@@ -20,6 +20,7 @@ from psycopg.rows import dict_row
 from foldlog.cluster import Cluster
 from foldlog.contracts.exact_json import to_json
 from foldlog.contracts.subjects import push
+from foldlog.core.partitioning import partition_of
 from foldlog.core.topics import topics
 from foldlog.kafka.admin import apply
 from foldlog.kafka.reading import latest
@@ -133,7 +134,16 @@ class Bank(Context):
 
     def change(self, *rows: tuple[str, Balance | None]) -> None:
         """Writes rows of the view in one transaction; None deletes one."""
-        self.write(self.view, *((key, None if row is None else self.codec.encode(row)) for key, row in rows))
+        self.put(self.view, *rows)
+
+    def put(self, topic: str, *rows: tuple[str, Balance | None]) -> None:
+        """Writes rows to a generation's topic in one transaction."""
+        self._producer.begin_transaction()
+        for key, row in rows:
+            place = partition_of(key.encode(), self.topology.partitions)
+            value = None if row is None else self.codec.encode(row)
+            self._producer.produce(topic, value, key.encode(), partition=place)
+        self._producer.commit_transaction()
 
     def source(self) -> Source:
         """The view as a sink reads it."""

@@ -1,6 +1,6 @@
 """The event log of a decider, mirrored from its topic into PostgreSQL's tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import psycopg
@@ -61,6 +61,10 @@ class PostgresEvents:
         if self._cache is not None:
             self._cache.forget(self._stale)
         self._stale.clear()
+
+    def renew(self, batches: Iterable[tuple[Sequence[Change], Applied]]) -> None:
+        """Never done: an event log has one topic."""
+        raise SinkError(f"{self.name}: an event log has no generations")
 
     def clear(self) -> None:
         """Removes the decider's events, and how far they were."""

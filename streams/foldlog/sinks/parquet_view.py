@@ -9,7 +9,8 @@ A file has the row's columns as `query.arrow` has them (all null where the row w
 
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -69,10 +70,22 @@ class ParquetView:
 
     def apply(self, changes: Sequence[Change], applied: Applied) -> None:
         """One file, then the manifest that names it."""
-        try:
-            self._write(changes, applied)
-        except OSError as error:
-            raise AwayError(f"{self.name}: {error.strerror or error}") from error
+        with self._answering():
+            files, replaced = self._with(self._manifest.files, changes, self._manifest.number + 1)
+            self._publish(files, replaced, applied, self._manifest.number + 1)
+
+    def renew(self, batches: Iterable[tuple[Sequence[Change], Applied]]) -> None:
+        """New files, then the manifest that names them alone."""
+        before = tuple(part.file for part in self._manifest.files)
+        applied, files, number = Applied(), tuple[Part, ...](), self._manifest.number
+        for changes, applied in batches:  # noqa: B007 — the last one counts
+            number += 1
+            with self._answering():
+                files, merged = self._with(files, changes, number)
+                for name in merged:
+                    (self._directory / name).unlink()
+        with self._answering():
+            self._publish(files, before, applied, number)
 
     def clear(self) -> None:
         """Removes the manifest, then the files."""
@@ -101,22 +114,35 @@ class ParquetView:
         except OSError as error:
             raise SinkError(f"{self.name} cannot be written: {error.strerror}") from error
 
-    def _write(self, changes: Sequence[Change], applied: Applied) -> None:
-        before, files, replaced = self._manifest, self._manifest.files, tuple[str, ...]()
-        if changes:
-            table, last = self._table(changes), files[-1] if files else None
-            if last is not None and last.rows < self._file_rows:
-                earlier = pq.read_table(self._directory / last.file)
-                table = pa.concat_tables([earlier, table], promote_options="default")
-                files, replaced = files[:-1], (last.file,)
-            name = f"{before.number + 1:09}.parquet"
-            with (self._directory / name).open("wb") as file:
-                pq.write_table(table, file, compression="zstd")
-                file.flush()
-                os.fsync(file.fileno())
-            files = (*files, Part(name, table.num_rows))
-        offsets = dict(applied.offsets)
-        after = Manifest(self._sink, applied.topic, applied.at, offsets, files, replaced, before.number + 1)
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise AwayError(f"{self.name}: {error.strerror or error}") from error
+
+    def _with(
+        self, files: tuple[Part, ...], changes: Sequence[Change], number: int
+    ) -> tuple[tuple[Part, ...], tuple[str, ...]]:
+        """These files and one with the changes, and those that it takes the place of: a small one goes into it."""
+        if not changes:
+            return files, ()
+        table, last, replaced = self._table(changes), files[-1] if files else None, tuple[str, ...]()
+        if last is not None and last.rows < self._file_rows:
+            earlier = pq.read_table(self._directory / last.file)
+            table = pa.concat_tables([earlier, table], promote_options="default")
+            files, replaced = files[:-1], (last.file,)
+        name = f"{number:09}.parquet"
+        with (self._directory / name).open("wb") as file:
+            pq.write_table(table, file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+        return (*files, Part(name, table.num_rows)), replaced
+
+    def _publish(self, files: tuple[Part, ...], replaced: tuple[str, ...], applied: Applied, number: int) -> None:
+        """The manifest with these files; those that the one before had replaced go now."""
+        before = self._manifest
+        after = Manifest(self._sink, applied.topic, applied.at, dict(applied.offsets), files, replaced, number)
         _replace(self._directory, after)
         self._manifest = after
         for name in before.replaced:

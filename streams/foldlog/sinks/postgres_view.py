@@ -1,6 +1,6 @@
 """A view as a table of PostgreSQL: batches by COPY and one upsert, offsets in the same transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import psycopg
@@ -13,6 +13,7 @@ from foldlog.sinks.tables import OFFSET, Column, columns, key_column, values
 from foldlog.sinks.target import Applied, Change
 
 _BATCH = "_foldlog_batch"
+_NEXT = "_foldlog_next"
 
 
 class PostgresView:
@@ -55,10 +56,31 @@ class PostgresView:
         with self._session.transaction() as cursor:
             self._session.advance(cursor, applied)
             if rows:
-                self._upsert(cursor, rows)
+                self._copy(cursor, _BATCH, rows)
+                # The last write wins.
+                self._upsert(cursor, _BATCH, sql.SQL("mine.{0} <= excluded.{0}").format(sql.Identifier(OFFSET)))
             if gone:
-                statement = sql.SQL("DELETE FROM {} WHERE {} = ANY(%s)")
-                cursor.execute(statement.format(self._target, sql.Identifier(self._names[0])), [gone])
+                self._delete(cursor, self._target, gone)
+
+    def renew(self, batches: Iterable[tuple[Sequence[Change], Applied]]) -> None:
+        """Gathers the rows in a table of this session; then one transaction puts them in the place of those there."""
+        gathered, key = sql.Identifier("pg_temp", _NEXT), sql.Identifier(self._names[0])
+        with self._session.transaction() as cursor:
+            self._create_next(cursor)
+        applied = Applied()
+        for changes, applied in batches:  # noqa: B007 — the last one counts
+            rows = [values(self._row, change) for change in changes if change.record is not None]
+            with self._session.transaction() as cursor:
+                self._delete(cursor, gathered, [change.key for change in changes])
+                self._copy(cursor, _NEXT, rows)
+        with self._session.transaction() as cursor:
+            self._session.advance(cursor, applied)
+            gone = sql.SQL(
+                "DELETE FROM {0} AS mine WHERE NOT EXISTS (SELECT FROM {1} AS next WHERE next.{2} = mine.{2})"
+            )
+            cursor.execute(gone.format(self._target, gathered, key))
+            self._upsert(cursor, _NEXT, sql.SQL("true"))
+            cursor.execute(sql.SQL("DROP TABLE {}").format(gathered))
 
     def clear(self) -> None:
         """Drops the table."""
@@ -72,20 +94,33 @@ class PostgresView:
     def _target(self) -> sql.Identifier:
         return self._session.table(self._table)
 
-    def _upsert(self, cursor: psycopg.Cursor, rows: Sequence[Sequence[Any]]) -> None:
+    def _copy(self, cursor: psycopg.Cursor, batch: str, rows: Sequence[Sequence[Any]]) -> None:
         names = sql.SQL(", ").join(map(sql.Identifier, self._names))
-        batch = sql.Identifier("pg_temp", _BATCH)  # a table of this session
-        with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(batch, names)) as copy:
+        table = sql.Identifier("pg_temp", batch)  # a table of this session
+        with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(table, names)) as copy:
             for row in rows:
                 copy.write_row(row)
+
+    def _delete(self, cursor: psycopg.Cursor, table: sql.Identifier, keys: Sequence[str]) -> None:
+        cursor.execute(
+            sql.SQL("DELETE FROM {} WHERE {} = ANY(%s)").format(table, sql.Identifier(self._names[0])), [keys]
+        )
+
+    def _upsert(self, cursor: psycopg.Cursor, batch: str, where: sql.Composable) -> None:
+        names = sql.SQL(", ").join(map(sql.Identifier, self._names))
         key, *others = map(sql.Identifier, self._names)
         changed = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(name) for name in others)
         cursor.execute(
             sql.SQL(
                 "INSERT INTO {table} AS mine ({names}) SELECT {names} FROM {batch} ON CONFLICT ({key})"
-                " DO UPDATE SET {changed} WHERE mine.{offset} <= excluded.{offset}"  # the last write wins
+                " DO UPDATE SET {changed} WHERE {where}"
             ).format(
-                table=self._target, names=names, batch=batch, key=key, changed=changed, offset=sql.Identifier(OFFSET)
+                table=self._target,
+                names=names,
+                batch=sql.Identifier("pg_temp", batch),
+                key=key,
+                changed=changed,
+                where=where,
             )
         )
 
@@ -94,6 +129,12 @@ class PostgresView:
         parts = [sql.SQL("{} text PRIMARY KEY").format(key), sql.SQL("{} bigint NOT NULL").format(offset)]
         parts += [_definition(column) for column in self._columns]
         cursor.execute(sql.SQL("CREATE TABLE {} ({})").format(self._target, sql.SQL(", ").join(parts)))
+
+    def _create_next(self, cursor: psycopg.Cursor) -> None:
+        names, table = sql.SQL(", ").join(map(sql.Identifier, self._names)), sql.Identifier(_NEXT)
+        statement = sql.SQL("CREATE TEMP TABLE {} AS SELECT {} FROM {} WITH NO DATA")
+        cursor.execute(statement.format(table, names, self._target))
+        cursor.execute(sql.SQL("CREATE INDEX ON {} ({})").format(table, sql.Identifier(self._names[0])))
 
     def _create_batch(self, cursor: psycopg.Cursor) -> None:
         cursor.execute(

@@ -6,7 +6,7 @@ taken over since the hash was read.
 """
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,7 @@ from foldlog.core.errors import AwayError, ConfigError, FencedError, SinkError
 from foldlog.sinks.target import Applied, Change
 
 _OFFSET = "offset:"
+_RENEWING = "renewing"  # a field that is there while rows of two generations are
 _OWN = "foldlog:"
 _AWAY = (
     redis.ConnectionError,
@@ -81,13 +82,35 @@ class RedisView:
         known = {name.decode(): value.decode() for name, value in found.items()}
         offsets = {int(name[len(_OFFSET) :]): int(at) for name, at in known.items() if name.startswith(_OFFSET)}
         at = known.get("at")
-        return Applied(offsets, known.get("topic") or None, datetime.fromisoformat(at) if at else None)
+        when = datetime.fromisoformat(at) if at else None
+        return Applied(offsets, known.get("topic") or None, when, whole=_RENEWING not in known)
 
     def apply(self, changes: Sequence[Change], applied: Applied) -> None:
         """One MULTI: rows, deletions, offsets."""
+        self._write(changes, self._state_of(applied))
+
+    def renew(self, batches: Iterable[tuple[Sequence[Change], Applied]]) -> None:
+        """Writes row after row over those that are there; the last MULTI removes those that were not written.
+
+        Until then who reads sees rows of both generations, each whole. The hash says so: after a kill it begins anew.
+        """
+        applied, written = Applied(), set[bytes]()
+        for changes, applied in batches:  # noqa: B007 — the last one counts
+            self._write(changes, {_RENEWING: 1})
+            written -= {self._key(change).encode() for change in changes}
+            written |= {self._key(change).encode() for change in changes if change.record is not None}
+        with answering(self.name), self._client.pipeline() as pipe:
+            stale = [key for key in self._keys() if key not in written]
+            self._watch(pipe)
+            pipe.multi()
+            for first in range(0, len(stale), _PORTION):
+                pipe.unlink(*stale[first : first + _PORTION])
+            pipe.delete(self._state)  # with the offsets of partitions that the topic has not
+            pipe.hset(self._state, mapping={"owner": self._owner, **self._state_of(applied)})
+            pipe.execute()
+
+    def _write(self, changes: Sequence[Change], state: dict[Any, Any]) -> None:
         rows = [(self._key(change), _json(change)) for change in changes]
-        state: dict[Any, Any] = {f"{_OFFSET}{partition}": offset for partition, offset in applied.offsets.items()}
-        state |= {"topic": applied.topic or "", "at": applied.at.isoformat() if applied.at else ""}
         with answering(self.name), self._client.pipeline() as pipe:
             self._watch(pipe)
             pipe.multi()
@@ -101,12 +124,10 @@ class RedisView:
 
     def clear(self) -> None:
         """Removes every key with the prefix, and how far they were."""
-        # What the pattern language means something by stands for itself.
-        literal = "".join(f"\\{sign}" if sign in "*?[]\\" else sign for sign in self._prefix)
         with answering(self.name):
             self._client.delete(self._state)
             portion: list[bytes] = []
-            for key in self._client.scan_iter(match=f"{literal}*", count=_PORTION):
+            for key in self._keys():
                 portion.append(key)
                 if len(portion) == _PORTION:
                     self._client.unlink(*portion)
@@ -118,6 +139,16 @@ class RedisView:
     def close(self) -> None:
         """Ends the connections; the next command makes another."""
         self._client.close()
+
+    def _keys(self) -> Iterator[bytes]:
+        # What the pattern language means something by stands for itself.
+        literal = "".join(f"\\{sign}" if sign in "*?[]\\" else sign for sign in self._prefix)
+        return iter(self._client.scan_iter(match=f"{literal}*", count=_PORTION))
+
+    @staticmethod
+    def _state_of(applied: Applied) -> dict[Any, Any]:
+        offsets = {f"{_OFFSET}{partition}": offset for partition, offset in applied.offsets.items()}
+        return {**offsets, "topic": applied.topic or "", "at": applied.at.isoformat() if applied.at else ""}
 
     def _key(self, change: Change) -> str:
         return self._prefix + change.key

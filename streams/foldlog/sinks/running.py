@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ import structlog
 
 from foldlog.core.errors import AwayError, ClusterError, RegistryError, SinkError
 from foldlog.sinks.source import Batch, Source
-from foldlog.sinks.target import Applied, Consistency, Target
+from foldlog.sinks.target import Applied, Change, Consistency, Target
 
 log = structlog.get_logger()
 
@@ -63,9 +63,9 @@ class Sink:
             self._close()
 
     def _attempt(self, once: bool) -> bool:
-        """Follows until it is done; False where somebody was away, after a pause."""
+        """Follows; False where it is to begin anew, after a pause where somebody was away."""
         try:
-            self._follow(once)
+            return self._follow(once)
         except (AwayError, ClusterError, RegistryError) as error:
             if once:
                 raise
@@ -75,17 +75,22 @@ class Sink:
             log.warning("away", target=self._target.name, error=str(error), again_in_s=round(seconds, 1))
             self.stop.wait(seconds)
             return False
-        return True
 
     def _close(self) -> None:
         self._source.close()
         self._target.close()
 
-    def _follow(self, once: bool) -> None:
-        self._topic_id = self._source.find()
+    def _follow(self, once: bool) -> bool:
+        """Works until it is done; False where the view's readers are pointed to another topic now."""
+        topic_id = self._source.find()
+        self._topic = f"{self._source.topic}@{topic_id}"
         applied = self._target.open()
-        ends = self._source.start(applied.offsets)
-        self._check(applied, self._source.lag(ends))
+        renewed = self._is_of_another_generation(applied)
+        ends = self._source.start({} if renewed else applied.offsets)
+        if renewed:
+            applied = self._renew(applied, ends)
+        else:
+            self._check(applied, self._source.lag(ends))
         written, told, sync_s = dict(applied.offsets), time.monotonic(), self._consistency.sync_ms / 1000
         while not self.stop.is_set():
             batch = self._source.batch(sync_s, self._consistency.batch_records, ends if once else None)
@@ -96,17 +101,40 @@ class Sink:
                 written = batch.offsets
             if beat:
                 told = time.monotonic()
-                self._stay()
+                if self._source.has_moved():
+                    return False
             if at_end:
-                return
+                return True
+        return True
 
-    def _stay(self) -> None:
-        """Begins anew where the view's readers are pointed to another topic now."""
-        if self._source.has_moved():
-            raise AwayError(f"{self._source.topic} is not what readers of the view read any more")
+    def _is_of_another_generation(self, applied: Applied) -> bool:
+        topic = (applied.topic or "").rpartition("@")[0]
+        return not applied.whole or (topic != self._source.topic and self._source.is_generation(topic))
+
+    def _renew(self, applied: Applied, ends: Mapping[int, int]) -> Applied:
+        """Replaces the rows of the generation before by those that the topic has now."""
+        log.info("another generation", target=self._target.name, before=applied.topic, topic=self._topic)
+        now = Applied()
+
+        def batches() -> Iterator[tuple[Sequence[Change], Applied]]:
+            nonlocal now
+            while now.topic is None or self._source.lag(ends):
+                if self.stop.is_set():
+                    raise AwayError(f"it was stopped before it had read all of {self._source.topic}: it begins anew")
+                seconds = self._consistency.sync_ms / 1000
+                batch = self._source.batch(seconds, self._consistency.batch_records, ends)
+                now = Applied(batch.offsets, self._topic, datetime.now(UTC))
+                yield batch.changes, now
+                self._done(batch)
+
+        self._target.renew(batches())
+        return now
 
     def _apply(self, batch: Batch) -> None:
-        self._target.apply(batch.changes, Applied(batch.offsets, self._topic_id, datetime.now(UTC)))
+        self._target.apply(batch.changes, Applied(batch.offsets, self._topic, datetime.now(UTC)))
+        self._done(batch)
+
+    def _done(self, batch: Batch) -> None:
         self._failures = 0
         self.records += batch.records
         self.transactions += 1
@@ -117,7 +145,7 @@ class Sink:
     def _check(self, applied: Applied, lag: int) -> None:
         """A target that follows another topic, or may have missed a deletion, must not go on as if nothing were."""
         name, topic = self._target.name, self._source.topic
-        if applied.topic not in (None, self._topic_id):
+        if applied.topic not in (None, self._topic):
             raise SinkError(f"{name} is filled from another {topic} than there is now: add --rebuild to fill it anew")
         if lag and applied.at is not None and datetime.now(UTC) - applied.at > LONGEST_AWAY:
             raise SinkError(

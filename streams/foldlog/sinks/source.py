@@ -16,7 +16,7 @@ from foldlog.core.topology import Topology
 from foldlog.core.view import View
 from foldlog.engine.restoring import topic_ids
 from foldlog.kafka.connection import admin, partition_count
-from foldlog.kafka.generations import resolve
+from foldlog.kafka.generations import existing, resolve
 from foldlog.kafka.reading import available, ends, is_record, open_consumer
 from foldlog.sinks.target import Change
 
@@ -40,7 +40,10 @@ def source_of(
     match of:
         case View(name=name):
             return Source(
-                bootstrap, lambda: resolve(bootstrap, topology.name, name), lambda value: (codec.decode(value), None)
+                bootstrap,
+                lambda: resolve(bootstrap, topology.name, name),
+                lambda value: (codec.decode(value), None),
+                lambda topic: bool(existing({topic: 1}, topology.name, name)),
             )
         case Decider(name=name):
             return Source(bootstrap, lambda: events(topology.name, name), codec.decode_with)
@@ -49,10 +52,18 @@ def source_of(
 class Source:
     """One topic, read from given offsets on; used by one thread.
 
-    `find` names the topic: a view's readers may be pointed to another one.
+    `find` names the topic: a view's readers may be pointed to another one. `is_generation` tells of a topic whether it
+    has rows of the same view.
     """
 
-    def __init__(self, bootstrap: str, find: Callable[[], str], decode: Decode) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        find: Callable[[], str],
+        decode: Decode,
+        is_generation: Callable[[str], bool] = lambda topic: False,
+    ) -> None:
+        self.is_generation = is_generation
         self.topic = ""
         self._bootstrap = bootstrap
         self._find = find

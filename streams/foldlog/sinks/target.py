@@ -1,6 +1,6 @@
 """What a sink needs of a target: to apply changes and offsets in one transaction, and to tell them again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
@@ -48,11 +48,15 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Applied:
-    """How far a target is: the next offset of each partition, of which topic (its id), and when it was told so."""
+    """How far a target is: the next offset of each partition, of which topic, and when it was told so.
+
+    A topic is told as `name@id`. A target is not `whole` while its rows are partly those of another topic.
+    """
 
     offsets: Mapping[int, int] = field(default_factory=dict)
     topic: str | None = None
     at: datetime | None = None
+    whole: bool = True
 
 
 class Target(Protocol):
@@ -73,6 +77,13 @@ class Target(Protocol):
 
     def apply(self, changes: Sequence[Change], applied: Applied) -> None:
         """Writes the changes and how far they lead, all or nothing."""
+        ...
+
+    def renew(self, batches: Iterable[tuple[Sequence[Change], Applied]]) -> None:
+        """Replaces all rows by those that these changes leave, and tells how far the last of the batches leads.
+
+        Until that is told the target is where it was, or says that it is not whole.
+        """
         ...
 
     def clear(self) -> None:
