@@ -68,7 +68,10 @@ class Settings(BaseSettings):
     query_seconds: float = Field(default=10.0, gt=0, le=3600, description="a query that takes longer is ended")
     query_rows: int = Field(default=1_000_000, ge=1, description="most rows of a query's answer")
     query_memory_mb: int = Field(
-        default=1024, ge=64, le=1 << 20, description="memory of a query service's views and queries, in MiB"
+        default=1024,
+        ge=64,
+        le=1 << 20,
+        description="memory of a query service, and of each of two SQL statements, in MiB",
     )
     query_threads: int = Field(default=4, ge=1, le=256, description="queries that are answered at once; more wait")
     query_wait_ms: int = Field(

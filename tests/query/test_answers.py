@@ -13,7 +13,8 @@ import pytest
 from foldlog.core.errors import QueryError
 from foldlog.query.answers import Answers
 from foldlog.query.formats import values_of
-from foldlog.query.reader import Answer, Limits, Reader
+from foldlog.query.reader import Reader
+from foldlog.query.results import Limits
 from foldlog.query.storage import Source, Storage
 from tests.engine.bank import Balance
 from tests.query.filling import balance
@@ -94,23 +95,21 @@ def test_the_state_is_that_of_the_rows_though_they_change(storage: Storage) -> N
             storage.apply({topic: {f"account-{turn:03}": balance(turn)}}, {(topic, 0): turn})
         done.set()
 
-    def taken(answer: Answer) -> tuple[int, int]:
-        return values_of(answer)[0][0], answer.state.positions.get((topic, 0), 0)
-
     with closing(Reader(storage, Limits(30, 1 << 20))) as reader, ThreadPoolExecutor(3) as threads:
 
         def look() -> int:
             looks = 0
             while not done.is_set() or not looks:
-                count, position = reader.ask("SELECT count(*) FROM balances", (), 1, taken)
-                assert count == position
+                count, state = reader.ask("SELECT count(*) FROM balances", (), 1, values_of)
+                assert count == [[state.positions.get((topic, 0), 0)]]
                 looks += 1
             return looks
 
         looking = [threads.submit(look) for _ in range(2)]
         threads.submit(change).result()
         assert all(each.result() for each in looking)
-        assert reader.ask("SELECT count(*) FROM balances", (), 1, taken) == (TURNS, TURNS)
+        count, state = reader.ask("SELECT count(*) FROM balances", (), 1, values_of)
+        assert (count, state.positions[topic, 0]) == ([[TURNS]], TURNS)
     assert storage.version == TURNS + 2
 
 

@@ -1,14 +1,11 @@
 """SQL over the views: it reads everything, and does nothing else."""
 
 import asyncio
-import functools
 import threading
-from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from foldlog.core.errors import QueryError
@@ -179,7 +176,8 @@ def test_hostile_sql_changed_nothing(filled: Served) -> None:
         filled.sql(sql)
     assert filled.select("SELECT count(*), sum(postings) FROM balances") == [[500, "124750"]]
     assert not [name for name in ("out.csv", "exported", "other.duckdb", "log") if Path("/tmp", name).exists()]
-    assert filled.select("SELECT count(*) > 0 FROM _foldlog.positions WHERE next > 0") == [[True]]
+    for view in ("_foldlog.positions", "_rows.balances"):
+        assert filled.sql(f"SELECT * FROM {view}").status_code == 400
     assert filled.get("/readyz").status_code == 200
 
 
@@ -193,6 +191,16 @@ EXPLODING = [
     "SELECT * FROM range(100000000) ORDER BY random()",
     "SELECT DISTINCT md5(range::varchar) FROM range(1000000000)",
     "SELECT * FROM range(100000000)",
+    # Texts that DuckDB does not count, and what is deaf to interruption.
+    "SELECT max(length(repeat('x' || range, 3000000))) FROM range(100000)",
+    "SELECT sha256(repeat('x', 2000000000) || range) FROM range(100)",
+    "SELECT repeat('x', 10000000) FROM range(2048)",
+    "SELECT max(length(regexp_replace(repeat(key, 100000), '.', repeat('y', 1000), 'g'))) FROM balances",
+    "SELECT max(length(replace(repeat('x', 100000), 'x', repeat(key, 10000)))) FROM balances",
+    "SELECT length(to_json(list(key || repeat('a', 1000000)))) FROM balances, range(10)",
+    "SELECT list_resize([1], 1000000000)",
+    "SELECT printf('%1000000000d', 1)",
+    "SELECT levenshtein(repeat('a', 1000000), repeat('b', 1000000))",
 ]
 
 
@@ -207,31 +215,20 @@ def bounded(bank: Bank, filled: Served, tmp_path_factory: pytest.TempPathFactory
         served.close()
 
 
-def answered(ask: Callable[[], httpx.Response], served: Served) -> httpx.Response:
-    """The answer; a connection may be cut off while another question has all memory, and the service lives on."""
-    for _ in range(3):
-        with suppress(httpx.TransportError):
-            return ask()
-        assert served.process.poll() is None, served.output
-    return ask()
-
-
 @pytest.mark.parametrize("sql", EXPLODING)
 def test_what_explodes_is_ended(sql: str, bounded: Served) -> None:
-    answer = answered(lambda: bounded.sql(sql, format="arrow"), bounded)
+    answer = bounded.sql(sql, format="arrow")
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json"), answer.text
     assert "more than" in answer.text or "more memory" in answer.text or "longer than 2 s" in answer.text
-    count = answered(lambda: bounded.sql("SELECT count(*) FROM balances"), bounded)
-    assert count.json()["rows"] == [[500]]
+    assert bounded.select("SELECT count(*) FROM balances") == [[500]]
 
 
 def test_the_view_is_followed_while_queries_explode(bounded: Served, bank: Bank) -> None:
     for sql in EXPLODING[:2]:
-        answered(functools.partial(bounded.sql, sql), bounded)
+        bounded.sql(sql)
     Rows(bank).write({"late": balance(9)})
-    look = functools.partial(bounded.get, "/views/balances/late")
-    eventually(lambda: answered(look, bounded).status_code == 200, "the row")
-    assert answered(lambda: bounded.get("/readyz"), bounded).status_code == 200
+    eventually(lambda: bounded.get("/views/balances/late").status_code == 200, "the row")
+    assert bounded.get("/readyz").status_code == 200
 
 
 def test_more_rows_than_json_should_have(filled: Served) -> None:

@@ -57,7 +57,7 @@ def serve(
     disturbed. A restart reads only what is new. There is no password: keep it on the loopback or behind a proxy.
     """
     try:
-        from foldlog.query.serving import bound_memory, run
+        from foldlog.query.serving import run
         from foldlog.web.listening import listening
     except ModuleNotFoundError as error:
         raise ConfigError(f"{error}: install foldlog[query]") from error
@@ -71,7 +71,6 @@ def serve(
     with connect() as connection, closing(listening(http)) as server:
         settings, identity = connection.settings, Identity(connection.settings, "replicas")
         try:
-            bound_memory(settings.query_memory_mb)
             path = identity.directory / f"{context.name}.duckdb"
             service = Service(
                 bootstrap=connection.bootstrap,

@@ -1,7 +1,8 @@
 """The query service over HTTP."""
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any, NamedTuple
+from typing import IO, Annotated, Any, NamedTuple
 
 import msgspec
 from fastapi import Depends, FastAPI, Header, Path, Query, Request, Response
@@ -13,10 +14,10 @@ from foldlog import __version__
 from foldlog.core.errors import QueryError
 from foldlog.query import problems
 from foldlog.query.arrow import arrow_schema, key_column
-from foldlog.query.formats import MEDIA, Format, chunks, negotiated, page, row, table, values_of, written
+from foldlog.query.formats import MEDIA, Format, chunks, negotiated, page, row, values_of, written
 from foldlog.query.lists import Listing, listed
 from foldlog.query.service import After, Question, Service
-from foldlog.query.storage import quoted
+from foldlog.query.statements import quoted
 from foldlog.query.streams import stream
 
 JSON_ROWS = 10_000  # most rows of a JSON answer; other formats have the service's limit
@@ -179,11 +180,10 @@ class _Api:
         wanted, most = negotiated(form, accept), self._service.settings.query_rows
         found = await self._service.checked(statement.sql)
         views = self._service.views_of(found)
-        asked = Question(found.sql, statement.parameters, views, most, ours=False)
-        if wanted is not Format.JSON:
-            return await self._download(asked, after, wanted)
-        body, headers = await self._service.ask(asked._replace(rows=min(JSON_ROWS, most)), after, table)
-        return _json(body, headers)
+        rows = min(JSON_ROWS, most) if wanted is Format.JSON else most
+        question = Question(found.sql, statement.parameters, views, rows)
+        file, headers = await self._service.select(question, wanted, after)
+        return _file(file, views, wanted, headers)
 
     async def changes(
         self,
@@ -236,9 +236,15 @@ class _Api:
 
     async def _download(self, question: Question, after: After, form: Format) -> Response:
         file, headers = await self._service.ask(question, after, partial(written, form=form))
-        name = "-".join(question.views) or "answer"
+        return _file(file, question.views, form, headers)
+
+
+def _file(file: IO[bytes], views: Sequence[str], form: Format, headers: dict[str, str]) -> Response:
+    """An answer that is a file; JSON is read where it is found, the others are kept."""
+    if form is not Format.JSON:
+        name = "-".join(views) or "answer"
         headers["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
-        return StreamingResponse(chunks(file), media_type=MEDIA[form], headers=headers)
+    return StreamingResponse(chunks(file), media_type=MEDIA[form], headers=headers)
 
 
 def _json(body: Any, headers: dict[str, str] | None = None, status: int = 200) -> Response:

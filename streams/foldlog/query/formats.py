@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from foldlog.core.errors import QueryError
 from foldlog.query.lists import Order, cursor_of
-from foldlog.query.reader import Answer
+from foldlog.query.results import Answer
 
 _IN_MEMORY = 4 << 20  # bytes of a download; more goes to a temporary file
 _CHUNK = 1 << 18
@@ -83,12 +83,6 @@ def page(order: Sequence[Order], limit: int, answer: Answer) -> bytes:
     return msgspec.json.encode({"rows": rows[:limit], "next": more})
 
 
-def table(answer: Answer) -> dict[str, Any]:
-    """Columns and rows of whatever a statement gives."""
-    columns = [{"name": field.name, "type": str(field.type)} for field in answer.schema]
-    return {"columns": columns, "rows": values_of(answer)}
-
-
 def plain(value: Any) -> Any:  # noqa: PLR0911 — one return a kind of value
     """A value as JSON can hold it: decimals and large integers as text, without an exponent."""
     match value:
@@ -111,7 +105,7 @@ def plain(value: Any) -> Any:  # noqa: PLR0911 — one return a kind of value
 
 
 def written(answer: Answer, form: Format) -> IO[bytes]:
-    """A download, whole, so that an error on its way is still an answer; at its beginning."""
+    """An answer as a file, whole, so that an error on its way is still an answer; at its beginning."""
     file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 — whoever sends it closes it
     try:
         _WRITERS[form](answer, file)
@@ -127,6 +121,12 @@ def chunks(file: IO[bytes]) -> Iterator[bytes]:
     with file:
         while chunk := file.read(_CHUNK):
             yield chunk
+
+
+def _json(answer: Answer, file: IO[bytes]) -> None:
+    """Columns and rows of whatever a statement gives."""
+    columns = [{"name": field.name, "type": str(field.type)} for field in answer.schema]
+    file.write(msgspec.json.encode({"columns": columns, "rows": values_of(answer)}))
 
 
 def _arrow(answer: Answer, file: IO[bytes]) -> None:
@@ -159,6 +159,7 @@ def _cell(value: Any) -> str:
 
 
 _WRITERS: dict[Format, Callable[[Answer, IO[bytes]], None]] = {
+    Format.JSON: _json,
     Format.ARROW: _arrow,
     Format.PARQUET: _parquet,
     Format.CSV: _csv,

@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 
 from foldlog.core.errors import QueryError
-from foldlog.query.storage import quoted
+from foldlog.query.statements import quoted
 
 MOST_CONDITIONS = 32
 _COMPARED = {"eq": "=", "ne": "<>", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}

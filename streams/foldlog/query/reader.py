@@ -1,38 +1,29 @@
-"""Questions to the replica's file, within limits of time, rows and memory."""
+"""Our own questions to the replica's file, within limits of time, rows and memory."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import IO, Any, Generic, NamedTuple, TypeVar
 
 import duckdb
 import pyarrow as pa
 
 from foldlog.core.errors import QueryError
 from foldlog.query.deadlines import Deadlines
+from foldlog.query.results import ERRORS, PORTION, Answer, Limits, is_fatal, limited, refusal, too_long
 from foldlog.query.state import State
-from foldlog.query.statements import Statement, checked
+from foldlog.query.statements import quoted
 from foldlog.query.storage import Storage
 
-_PORTION = 2048  # rows that are taken at once
-# Of DuckDB, of Arrow, and of values that Python cannot hold.
-_ERRORS = (duckdb.Error, pa.ArrowException, OSError, MemoryError, ArithmeticError, ValueError, TypeError)
-_FATAL = ("INTERNAL Error", "FATAL Error")
+T = TypeVar("T")
+_COPIED = 122_880  # rows that are copied at once, one of DuckDB's row groups
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 
-class Limits(NamedTuple):
-    """The most that one question may take."""
+class Found(NamedTuple, Generic[T]):
+    """An answer as somebody takes it, and the state of its snapshot."""
 
-    seconds: float
-    bytes: int
-
-
-class Answer(NamedTuple):
-    """Rows as they come, and the state of their snapshot."""
-
-    schema: pa.Schema
-    batches: Iterator[pa.RecordBatch]
+    value: T
     state: State
 
 
@@ -48,13 +39,8 @@ class Reader:
         """Ends the thread that watches the time."""
         self._deadlines.close()
 
-    def check(self, sql: str) -> Statement:
-        """The statement of a text; QueryError where it is not one to be answered."""
-        with self._asking() as cursor:
-            return checked(cursor, sql)
-
-    def ask(self, sql: str, parameters: Parameters, rows: int, take: Callable[[Answer], Any]) -> Any:
-        """What `take` makes of the answer to a statement that was checked, or is ours.
+    def ask(self, sql: str, parameters: Parameters, rows: int, take: Callable[[Answer], T]) -> Found[T]:
+        """What `take` makes of the answer to a statement of ours.
 
         Raises QueryError where the statement is wrong, takes too long, has more rows than these or is too large.
         """
@@ -62,20 +48,22 @@ class Reader:
             before = self._storage.state
             relation = cursor.sql(sql, params=parameters or None)  # binds the names, which begins the snapshot
             state = before if before is not None and before is self._storage.state else State.of(cursor)
-            if relation is None:
-                raise QueryError("the statement has no result")
-            with relation.to_arrow_reader(_PORTION) as reader:  # an open one would keep the snapshot open
-                return take(Answer(reader.schema, self._limited(reader, rows), state))
+            with relation.to_arrow_reader(PORTION) as reader:  # an open one would keep the snapshot open
+                return Found(take(Answer(reader.schema, limited(reader, rows, self.limits.bytes))), state)
 
-    def _limited(self, batches: Iterator[pa.RecordBatch], most: int) -> Iterator[pa.RecordBatch]:
-        rows = size = 0
-        for batch in batches:
-            rows, size = rows + batch.num_rows, size + batch.nbytes
-            if rows > most:
-                raise QueryError(f"the answer has more than {most:,} rows: ask for fewer with LIMIT", 422)
-            if size > self.limits.bytes:
-                raise QueryError(f"the answer has more than {self.limits.bytes >> 20:,} MiB: ask for less", 422)
-            yield batch
+    def copy(self, files: Mapping[str, IO[bytes]]) -> State:
+        """Writes all rows of views into files, as Arrow's IPC streams; gives the state of their one snapshot."""
+        with self._asking() as cursor:
+            state = State.of(cursor)
+            for view, file in files.items():
+                with (
+                    cursor.sql(f"FROM {quoted(view)}").to_arrow_reader(_COPIED) as reader,
+                    pa.ipc.new_stream(file, reader.schema) as writer,
+                ):
+                    for batch in reader:
+                        writer.write_batch(batch)
+                file.flush()
+        return state
 
     @contextmanager
     def _asking(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -88,15 +76,9 @@ class Reader:
                 yield cursor
             except QueryError:
                 raise
-            except _ERRORS as error:
-                raise self._refusal(error, expired.is_set()) from error
-
-    def _refusal(self, error: BaseException, expired: bool) -> Exception:
-        text = str(error).strip() or type(error).__name__
-        if expired:
-            return QueryError(f"the query took longer than {self.limits.seconds:g} s and was ended", 422)
-        if isinstance(error, (MemoryError, duckdb.OutOfMemoryException)) or text.startswith("Out of Memory"):
-            return QueryError("the query needs more memory than it may have: ask for less", 422)
-        if text.startswith(_FATAL):
-            return error if isinstance(error, Exception) else RuntimeError(text)
-        return QueryError(text.partition("\n\nPossible solutions")[0])
+            except ERRORS as error:
+                if expired.is_set():
+                    raise too_long(self.limits.seconds) from error
+                if is_fatal(error):
+                    raise
+                raise refusal(error) from error

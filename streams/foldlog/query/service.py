@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 
 from foldlog.client.positions import Position, parse
 from foldlog.contracts.codec import Codec
@@ -14,11 +14,17 @@ from foldlog.core.errors import ConfigError, QueryError
 from foldlog.core.topology import Topology
 from foldlog.core.view import View
 from foldlog.query.answers import Answers
+from foldlog.query.arrow import arrow_schema
 from foldlog.query.causation import FollowUps, Step, folding, follow_up
+from foldlog.query.children import Children
+from foldlog.query.copies import Copies
 from foldlog.query.desk import Desk
+from foldlog.query.formats import Format
 from foldlog.query.frontier import Ends, Frontier
-from foldlog.query.reader import Answer, Limits, Parameters, Reader
+from foldlog.query.protocol import Ask, Setup
+from foldlog.query.reader import Found, Parameters, Reader
 from foldlog.query.replica import Replica
+from foldlog.query.results import Answer, Limits
 from foldlog.query.state import State
 from foldlog.query.statements import Statement
 from foldlog.query.storage import Storage
@@ -31,25 +37,17 @@ _LOOK_EVERY = 0.2  # s between two looks, of who waits, at which topics are show
 
 
 class Question(NamedTuple):
-    """SQL that may be run, and the views that its answer is about; `ours`, or a reader's statement."""
+    """SQL that may be run, ours or a reader's statement, and the views that its answer is about."""
 
     sql: str
     parameters: Parameters
     views: Sequence[str]
     rows: int
-    ours: bool = True
 
     @property
     def text(self) -> tuple[str, str]:
         """What tells it from others."""
         return self.sql, repr(self.parameters)
-
-
-class Found(NamedTuple, Generic[T]):
-    """An answer as somebody takes it, and the state of its snapshot."""
-
-    value: T
-    state: State
 
 
 class After(NamedTuple):
@@ -88,16 +86,24 @@ class Service:
         self._frontier = Frontier(bootstrap)
         limits = Limits(settings.query_seconds, settings.query_memory_mb << 20)
         self._reader = Reader(storage, limits)
+        self._copies = Copies(storage, self._reader)
+        self._children = Children(_setup(topology, views, settings), _STATEMENTS, settings.query_seconds)
         self._answers = Answers()
         self._rows, self._sql = Desk("rows", settings.query_threads), Desk("sql", _STATEMENTS)
 
-    def start(self) -> None:
-        """Begins to follow the views."""
+    def start(self, *, sql: bool = True) -> None:
+        """Begins to follow the views, and the processes for SQL where there is to be any."""
+        if sql:
+            self._children.start()
         self.replica.start()
 
+    def end_statements(self) -> None:
+        """Ends what readers' statements are at work; they are answered with 503."""
+        self._children.close()
+
     def close(self) -> None:
-        """Ends all of its threads."""
-        for each in (self._rows, self._sql, self._reader, self._frontier, self.replica):
+        """Ends all of its threads and processes."""
+        for each in (self._children, self._rows, self._sql, self._copies, self._reader, self._frontier, self.replica):
             each.close()
 
     def view(self, name: str) -> View[Any, Any]:
@@ -114,21 +120,37 @@ class Service:
         `kept`: while the rows do not change, who asks the same gets the same. Raises QueryError: 503 before the replica
         is loaded, 504 where what it must contain does not come in time.
         """
-        desk = self._rows if question.ours else self._sql
+        asked = partial(self._reader.ask, question.sql, question.parameters, question.rows, take)
 
-        def taken(answer: Answer) -> Found[T]:
-            return Found(take(answer), answer.state)
+        async def asking() -> Found[T]:
+            return await self._rows.run(asked)
 
-        asked: Callable[[], Found[T]]
-        asked = partial(self._reader.ask, question.sql, question.parameters, question.rows, taken)
+        async def once() -> Found[T]:
+            found: Found[T] = await self._answers.of(self.replica.storage.version, question.text, asking)
+            return found
+
+        return await self._current(question.views, after, once if kept else asking)
+
+    async def select(self, question: Question, form: Format, after: After) -> tuple[IO[bytes], dict[str, str]]:
+        """The answer to a reader's statement as a file, and what is said about it in headers; raises as `ask` does."""
+        request = Ask(question.sql, question.parameters, question.rows, form, list(question.views))
+
+        def asked() -> Found[IO[bytes]]:
+            with self._copies.of(question.views) as copy:
+                return Found(self._children.ask(request, copy.files), copy.state)
+
+        return await self._current(question.views, after, partial(self._sql.run, asked))
+
+    async def _current(
+        self, views: Sequence[str], after: After, ask: Callable[[], Awaitable[Found[T]]]
+    ) -> tuple[T, dict[str, str]]:
+        """An answer that contains what it must, of the generations that were waited for; and what is said about it."""
         while True:
             self.require_loaded()
-            topics = {view: self.replica.topic(view) for view in question.views}
+            topics = {view: self.replica.topic(view) for view in views}
             await self._contain(topics, after)
-            age = self.replica.positions.age(topics.values())
-            began, version = time.monotonic(), self.replica.storage.version
-            asking = partial(desk.run, asked)
-            found = await (self._answers.of(version, question.text, asking) if kept else asking())
+            age, began = self.replica.positions.age(topics.values()), time.monotonic()
+            found = await ask()
             if all(found.state.topics.get(view) == topic for view, topic in topics.items()):
                 age = None if age is None else age + time.monotonic() - began
                 return found.value, _headers(found.state, topics.values(), age)
@@ -137,8 +159,7 @@ class Service:
     async def checked(self, sql: str) -> Statement:
         """A reader's statement, which may be run."""
         self.require_loaded()
-        check: Callable[[], Statement] = partial(self._reader.check, sql)
-        return await self._rows.run(check)
+        return await self._sql.run(partial(self._children.check, sql))
 
     def views_of(self, statement: Statement) -> list[str]:
         """The views that a statement names."""
@@ -209,6 +230,12 @@ class Service:
         if not found:
             raise QueryError(f"after: {', '.join(topics) or 'what reads no view'} never comes to {at}")
         return found
+
+
+def _setup(topology: Topology, views: Iterable[View[Any, Any]], settings: Settings) -> Setup:
+    """What the processes for SQL are to know."""
+    schemas = {view.name: arrow_schema(view.row).serialize().to_pybytes() for view in views}
+    return Setup(topology.name, schemas, settings.query_memory_mb, _DUCKDB_THREADS)
 
 
 def _headers(state: State, topics: Collection[str], age: float | None) -> dict[str, str]:

@@ -20,6 +20,7 @@ from foldlog.core.record import Record
 from foldlog.kafka.marks import Place
 from foldlog.query.arrow import arrow_batch, arrow_schema, key_column
 from foldlog.query.state import State
+from foldlog.query.statements import quoted
 
 log = structlog.get_logger()
 
@@ -226,11 +227,6 @@ class Storage:
                 "WHEN NOT MATCHED THEN INSERT VALUES (n.topic, n.partition, n.next, n.applied)"
             )
             self._writer.unregister("noted")
-
-
-def quoted(name: str) -> str:
-    """A name as SQL writes it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _first_line(error: BaseException) -> str:
