@@ -4,7 +4,7 @@ import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -16,6 +16,7 @@ import psycopg
 import redis
 from confluent_kafka import Producer
 from psycopg.rows import dict_row
+from pyiceberg.catalog import load_catalog
 
 from foldlog.cluster import Cluster
 from foldlog.contracts.exact_json import to_json
@@ -24,6 +25,7 @@ from foldlog.core.partitioning import partition_of
 from foldlog.core.topics import topics
 from foldlog.kafka.admin import apply
 from foldlog.kafka.reading import latest
+from foldlog.sinks.iceberg_view import IcebergView
 from foldlog.sinks.parquet_view import ParquetView, read_rows
 from foldlog.sinks.postgres_view import PostgresView
 from foldlog.sinks.redis_view import RedisView
@@ -80,6 +82,24 @@ def _parquet_rows(place: Place) -> Rows:
     return {row.pop("key"): _plain(row) for row in read_rows(Path(place.url)).to_pylist()}
 
 
+def _lake(place: Place) -> dict[str, str]:
+    Path(place.url).mkdir(exist_ok=True)
+    return {"uri": f"sqlite:///{place.url}/catalog.db", "warehouse": f"file://{place.url}/warehouse"}
+
+
+def _iceberg_rows(place: Place) -> Rows:
+    with closing(load_catalog("tests", **_lake(place))) as catalog:
+        found = catalog.load_table(f"{place.name}.balances").scan().to_arrow().to_pylist()
+    rows = {row.pop("key"): _plain(row) for row in found}
+    assert len(rows) == len(found)
+    return rows
+
+
+def _iceberg_options(place: Place) -> list[str]:
+    lake = _lake(place)
+    return ["--uri", lake["uri"], "--warehouse", lake["warehouse"], "--table", f"{place.name}.balances"]
+
+
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
     return {name: _json(value) for name, value in row.items()}
 
@@ -113,6 +133,13 @@ KINDS = (
         lambda place, sink: ParquetView(Path(place.url), sink, Balance, file_rows=200),
         _parquet_rows,
         lambda place: [place.url],
+    ),
+    Kind(
+        "iceberg",
+        None,
+        lambda place, sink: IcebergView("tests", _lake(place), f"{place.name}.balances", sink, Balance),
+        _iceberg_rows,
+        _iceberg_options,
     ),
 )
 

@@ -103,7 +103,7 @@ def test_killed_at_random_moments(kind: Kind, own_bank: Bank, place: PlaceOf, tm
     assert kind.rows(at) == own_bank.rows()
     changes = applied(kind, at)
     assert len(changes) == len(set(changes))
-    assert kind.name == "redis" or len(changes) > 50
+    assert kind.name in ("redis", "iceberg") or len(changes) > 50
     assert "Traceback" not in log.read_text()
 
 

@@ -21,7 +21,7 @@ SyncMs = Annotated[
         min=1,
         max=3_600_000,
         metavar="MS",
-        help="Make a transaction this often while records come; default as the view declares, else 100, files 10000.",
+        help="Make a transaction this often while records come; default as the view declares, else 100, files and Iceberg 10000.",
     ),
 ]
 LogFormatOption = Annotated[LogFormat, typer.Option(help="How log lines are written.")]
@@ -53,6 +53,13 @@ def register(app: typer.Typer) -> None:
             "foldlog sink parquet orders.customers lake/customers --sync-ms 60000",
         )
     )(parquet)
+    group.command(
+        epilog=examples(
+            "foldlog sink iceberg orders.customers --uri http://catalog:8181 --warehouse lake",
+            "foldlog sink iceberg orders.customers --uri sqlite:///lake/catalog.db --warehouse file:///data/lake",
+            "foldlog sink iceberg orders.customers --catalog prod --table shop.customers --sync-ms 60000",
+        )
+    )(iceberg)
     group.command(
         "postgres-events",
         epilog=examples(
@@ -149,6 +156,43 @@ def parquet(
         Consistency(refresh_ms(of, sync_ms, 10_000), batch_records=100_000),
         How(once, rebuild, log_format),
     )
+
+
+def iceberg(
+    target: ViewName,
+    catalog: Annotated[
+        str, typer.Option(metavar="NAME", help="The catalog's name in PyIceberg's configuration.")
+    ] = "default",
+    uri: Annotated[
+        str | None, typer.Option(metavar="URI", help="The catalog: http://host:8181, sqlite:///catalog.db.")
+    ] = None,
+    warehouse: Annotated[
+        str | None, typer.Option(metavar="PLACE", help="Where the tables are: a name, s3://…, file:///….")
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option(metavar="NAMESPACE.TABLE", help="The table; default `CONTEXT.VIEW`.")
+    ] = None,
+    *,
+    sync_ms: SyncMs = None,
+    once: Once = False,
+    rebuild: Rebuild = False,
+    topology: TopologyOption = None,
+    log_format: LogFormatOption = "text",
+) -> None:
+    """Keep a view as a table of an Iceberg catalog, until it is stopped.
+
+    Each batch is one commit: rows, deletions, and the topic's offsets in the snapshot's summary. What is not given is
+    taken from PyIceberg's own configuration. A second process for the same table takes over, and the first ends.
+    """
+    from foldlog.sinks.iceberg_view import IcebergView
+    from foldlog.sinks.target import Consistency
+
+    context, of = view(target, topology)
+    given = {"uri": uri, "warehouse": warehouse}
+    options = {name: value for name, value in given.items() if value is not None}
+    rows = IcebergView(catalog, options, table if table is not None else target, target, of.row)
+    consistency = Consistency(refresh_ms(of, sync_ms, 10_000), batch_records=100_000)
+    run(context, of, rows, consistency, How(once, rebuild, log_format))
 
 
 def postgres_events(
