@@ -21,7 +21,7 @@ SyncMs = Annotated[
         min=1,
         max=3_600_000,
         metavar="MS",
-        help="Make a transaction this often while records come; default as the view declares, else 100, files and Iceberg 10000.",
+        help="Make a transaction this often while records come; default as declared, else 100; files, Iceberg: 10000.",
     ),
 ]
 LogFormatOption = Annotated[LogFormat, typer.Option(help="How log lines are written.")]
