@@ -97,7 +97,16 @@ def _iceberg_rows(place: Place) -> Rows:
 
 def _iceberg_options(place: Place) -> list[str]:
     lake = _lake(place)
-    return ["--uri", lake["uri"], "--warehouse", lake["warehouse"], "--table", f"{place.name}.balances"]
+    return [
+        "--catalog",
+        "tests",
+        "--uri",
+        lake["uri"],
+        "--warehouse",
+        lake["warehouse"],
+        "--table",
+        f"{place.name}.balances",
+    ]
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
