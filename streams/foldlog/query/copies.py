@@ -3,7 +3,7 @@
 import tempfile
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import IO
 
 from foldlog.query.reader import Reader
@@ -70,9 +70,10 @@ class Copies:
 
     def _made(self, views: Collection[str]) -> tuple[State, dict[str, IO[bytes]]]:
         with ExitStack() as unless_made:
-            files: dict[str, IO[bytes]] = {
-                view: unless_made.enter_context(tempfile.TemporaryFile(dir=self._storage.path.parent)) for view in views
-            }
+            files = dict[str, IO[bytes]]()
+            unless_made.callback(_close, files)
+            for view in views:
+                files[view] = tempfile.TemporaryFile(dir=self._storage.path.parent)  # noqa: SIM115 — see above
             state = self._reader.copy(files)
             unless_made.pop_all()
         return state, files
@@ -80,4 +81,5 @@ class Copies:
 
 def _close(files: Mapping[str, IO[bytes]]) -> None:
     for file in files.values():
-        file.close()
+        with suppress(OSError):  # what had no room on the disk is tried once more
+            file.close()

@@ -52,17 +52,17 @@ class Reader:
                 return Found(take(Answer(reader.schema, limited(reader, rows, self.limits.bytes))), state)
 
     def copy(self, files: Mapping[str, IO[bytes]]) -> State:
-        """Writes all rows of views into files, as Arrow's IPC streams; gives the state of their one snapshot."""
+        """Writes all rows of views into files, as Arrow's IPC streams; gives the state of their one snapshot.
+
+        Raises QueryError, 503 where the files cannot be written.
+        """
         with self._asking() as cursor:
             state = State.of(cursor)
-            for view, file in files.items():
-                with (
-                    cursor.sql(f"FROM {quoted(view)}").to_arrow_reader(_COPIED) as reader,
-                    pa.ipc.new_stream(file, reader.schema) as writer,
-                ):
-                    for batch in reader:
-                        writer.write_batch(batch)
-                file.flush()
+            try:
+                for view, file in files.items():
+                    _copy(cursor, view, file)
+            except OSError as error:
+                raise QueryError(f"the rows cannot be copied for SQL, lists are answered: {error}", 503) from error
         return state
 
     @contextmanager
@@ -82,3 +82,13 @@ class Reader:
                 if is_fatal(error):
                     raise
                 raise refusal(error) from error
+
+
+def _copy(cursor: duckdb.DuckDBPyConnection, view: str, file: IO[bytes]) -> None:
+    with (
+        cursor.sql(f"FROM {quoted(view)}").to_arrow_reader(_COPIED) as reader,
+        pa.ipc.new_stream(file, reader.schema) as writer,
+    ):
+        for batch in reader:
+            writer.write_batch(batch)
+    file.flush()
