@@ -75,7 +75,8 @@ def _redis_rows(place: Place) -> Rows:
     with redis.Redis.from_url(place.url) as client:
         keys = list(client.scan_iter(f"{prefix}*", count=1000))
         values = client.mget(keys) if keys else []
-    return {key.decode().removeprefix(prefix): json.loads(value) for key, value in zip(keys, values, strict=True)}
+    there = [(key, value) for key, value in zip(keys, values, strict=True) if value is not None]  # gone meanwhile
+    return {key.decode().removeprefix(prefix): json.loads(value) for key, value in there}
 
 
 def _parquet_rows(place: Place) -> Rows:
