@@ -21,7 +21,6 @@ from pyiceberg.catalog import load_catalog
 from foldlog.cluster import Cluster
 from foldlog.contracts.exact_json import to_json
 from foldlog.contracts.subjects import push
-from foldlog.core.partitioning import partition_of
 from foldlog.core.topics import topics
 from foldlog.kafka.admin import apply
 from foldlog.kafka.reading import latest
@@ -175,12 +174,7 @@ class Bank(Context):
 
     def put(self, topic: str, *rows: tuple[str, Balance | None]) -> None:
         """Writes rows to a generation's topic in one transaction."""
-        self._producer.begin_transaction()
-        for key, row in rows:
-            place = partition_of(key.encode(), self.topology.partitions)
-            value = None if row is None else self.codec.encode(row)
-            self._producer.produce(topic, value, key.encode(), partition=place)
-        self._producer.commit_transaction()
+        self.write(topic, *((key, None if row is None else self.codec.encode(row)) for key, row in rows))
 
     def source(self) -> Source:
         """The view as a sink reads it."""

@@ -78,7 +78,8 @@ class Context:
 
     def write(self, topic: str, *records: tuple[str, bytes | None], key_of: Callable[[str], str] = str) -> None:
         """Writes key and value pairs in one transaction, each to the partition of its owner, as the engine does."""
-        count = {declared.name: declared.partitions for declared in topics(self.topology)}[topic]
+        declared = {each.name: each.partitions for each in topics(self.topology)}
+        count = declared.get(topic, self.topology.partitions)  # another generation of a view is not declared
         producer = self._transactional()
         producer.begin_transaction()
         for key, value in records:

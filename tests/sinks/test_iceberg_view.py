@@ -13,28 +13,14 @@ from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.table import Transaction
 
 from foldlog.core.errors import AwayError, ConfigError, FencedError, SinkError
-from foldlog.core.record import Money, Record
+from foldlog.core.record import Record
 from foldlog.sinks.iceberg_view import IcebergView
 from foldlog.sinks.target import Applied, Change
 from tests.contracts.specimen import Everything
+from tests.sinks.rows import Retyped, Row, Wider
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 TABLE = "bank.rows"
-
-
-class Row(Record):
-    amount: Money
-    tags: tuple[str, ...] = ()
-
-
-class Wider(Record):
-    amount: Money
-    tags: tuple[str, ...] = ()
-    label: str = "new"
-
-
-class Retyped(Record):
-    amount: str
 
 
 def lake(at: Path) -> dict[str, str]:

@@ -12,17 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from foldlog.core.errors import AwayError, FencedError, SinkError
-from foldlog.core.record import Money, Record
+from foldlog.core.record import Record
 from foldlog.sinks import parquet_view
 from foldlog.sinks.parquet_view import MANIFEST, ParquetView, read_rows
 from foldlog.sinks.target import Applied, Change
+from tests.sinks.rows import Retyped, Row, Wider
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-
-
-class Row(Record):
-    amount: Money
-    tags: tuple[str, ...] = ()
 
 
 @pytest.fixture
@@ -89,16 +85,6 @@ def test_what_a_kill_leaves_does_not_count(
     assert files(directory) == ["000000001.parquet"]
     put(view, 1, ("ada", Row(Decimal(2))))
     assert rows(directory)["ada"]["amount"] == Decimal("2.00")
-
-
-class Wider(Record):
-    amount: Money
-    tags: tuple[str, ...] = ()
-    label: str = "new"
-
-
-class Retyped(Record):
-    amount: str
 
 
 def test_new_columns_are_null_in_what_was_there_and_other_types_are_an_error(view: ParquetView, tmp_path: Path) -> None:

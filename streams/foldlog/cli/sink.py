@@ -7,7 +7,7 @@ import typer
 
 from foldlog.cli.arguments import TopologyOption, examples
 from foldlog.cli.run import LogFormat
-from foldlog.cli.sinking import How, aggregate, refresh_ms, run, view
+from foldlog.cli.sinking import How, aggregate, in_files, refresh_ms, run, view
 
 ViewName = Annotated[str, typer.Argument(metavar="CONTEXT.VIEW", help="Which view, for example `orders.customers`.")]
 DatabaseUrl = Annotated[
@@ -145,17 +145,10 @@ def parquet(
     change of a key is its row: `foldlog.sinks.parquet_view.read_rows(DIRECTORY)` gives the rows.
     """
     from foldlog.sinks.parquet_view import ParquetView
-    from foldlog.sinks.target import Consistency
 
     context, of = view(target, topology)
     files = ParquetView(directory, target, of.row)
-    run(
-        context,
-        of,
-        files,
-        Consistency(refresh_ms(of, sync_ms, 10_000), batch_records=100_000),
-        How(once, rebuild, log_format),
-    )
+    run(context, of, files, in_files(of, sync_ms), How(once, rebuild, log_format))
 
 
 def iceberg(
@@ -185,14 +178,12 @@ def iceberg(
     taken from PyIceberg's own configuration. A second process for the same table takes over, and the first ends.
     """
     from foldlog.sinks.iceberg_view import IcebergView
-    from foldlog.sinks.target import Consistency
 
     context, of = view(target, topology)
     given = {"uri": uri, "warehouse": warehouse}
     options = {name: value for name, value in given.items() if value is not None}
     rows = IcebergView(catalog, options, table if table is not None else target, target, of.row)
-    consistency = Consistency(refresh_ms(of, sync_ms, 10_000), batch_records=100_000)
-    run(context, of, rows, consistency, How(once, rebuild, log_format))
+    run(context, of, rows, in_files(of, sync_ms), How(once, rebuild, log_format))
 
 
 def postgres_events(

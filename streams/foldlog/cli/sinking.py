@@ -43,6 +43,13 @@ def refresh_ms(of: View[Any, Any], wanted: int | None, usual: int = 100) -> int:
     return wanted or of.serving.refresh_ms or usual
 
 
+def in_files(of: View[Any, Any], wanted: int | None) -> "Consistency":
+    """When a view is taken over where each transaction makes files: seldom, and much at once."""
+    from foldlog.sinks.target import Consistency
+
+    return Consistency(refresh_ms(of, wanted, 10_000), batch_records=100_000)
+
+
 def aggregate(target: str, topology: str | None) -> tuple[Topology, Decider[Any, Any, Any]]:
     """The decider that `context.aggregate` names; ConfigError where it names something else."""
     context, processor = loading.place(target, topology)

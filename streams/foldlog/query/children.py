@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping
 from multiprocessing import Pipe
@@ -13,11 +12,11 @@ from typing import IO
 
 from foldlog.core.errors import QueryError
 from foldlog.query.deadlines import Deadlines
+from foldlog.query.formats import spooled
 from foldlog.query.protocol import READY, Ask, Check, Setup
 from foldlog.query.results import too_long
 from foldlog.query.statements import Statement
 
-_IN_MEMORY = 4 << 20  # bytes of an answer; more goes to a temporary file
 _START_S = 60.0  # for a process that is to become ready on a machine that is busy
 
 
@@ -66,15 +65,11 @@ class Child:
         if self._connection.recv_bytes() != READY:
             detail, status, self.usable = json.loads(self._connection.recv_bytes())
             raise QueryError(detail, status)
-        file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 — whoever sends it closes it
-        try:
-            while part := self._connection.recv_bytes():
-                file.write(part)
-            file.seek(0)
-        except BaseException:
-            file.close()
-            raise
-        return file
+        return spooled(self._receive)
+
+    def _receive(self, file: IO[bytes]) -> None:
+        while part := self._connection.recv_bytes():
+            file.write(part)
 
 
 class Children:
@@ -104,19 +99,16 @@ class Children:
 
     def check(self, sql: str) -> Statement:
         """The statement of a text; QueryError where it is not one to be answered."""
-        with self._ask(Check(sql), {}) as found:
+        with self.ask(Check(sql), {}) as found:
             text, tables = json.loads(found.read())
         return Statement(text, frozenset(tables))
 
-    def ask(self, request: Ask, files: Mapping[str, IO[bytes]]) -> IO[bytes]:
-        """The answer to a statement that was checked, as a file; these have the views that it names.
+    def ask(self, request: Check | Ask, files: Mapping[str, IO[bytes]]) -> IO[bytes]:
+        """The answer to a request, as a file; `files` have the views that a statement names.
 
         Raises QueryError where the statement is wrong, takes too long, has too many rows, is too large or ends its
         process.
         """
-        return self._ask(request, files)
-
-    def _ask(self, request: Check | Ask, files: Mapping[str, IO[bytes]]) -> IO[bytes]:
         child, expired = self._taken(), threading.Event()
         try:
             child.wait()

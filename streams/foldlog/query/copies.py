@@ -3,7 +3,7 @@
 import tempfile
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import IO
 
 from foldlog.query.reader import Reader
@@ -69,14 +69,14 @@ class Copies:
         return self._last
 
     def _made(self, views: Collection[str]) -> tuple[State, dict[str, IO[bytes]]]:
-        with ExitStack() as unless_made:
-            files = dict[str, IO[bytes]]()
-            unless_made.callback(_close, files)
+        files = dict[str, IO[bytes]]()
+        try:
             for view in views:
-                files[view] = tempfile.TemporaryFile(dir=self._storage.path.parent)  # noqa: SIM115 — see above
-            state = self._reader.copy(files)
-            unless_made.pop_all()
-        return state, files
+                files[view] = tempfile.TemporaryFile(dir=self._storage.path.parent)  # noqa: SIM115 — a Copy closes it
+            return self._reader.copy(files), files
+        except BaseException:
+            _close(files)
+            raise
 
 
 def _close(files: Mapping[str, IO[bytes]]) -> None:

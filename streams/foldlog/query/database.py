@@ -11,13 +11,8 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation, StatementType
 
 from foldlog.core.errors import ConfigError
 from foldlog.core.topology import Topology
+from foldlog.query.confined import ALONE
 
-# What is in the statement is all that is read: neither the network nor the variables of whoever calls.
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "python_enable_replacements": False,
-}
 _QUERIES = (StatementType.SELECT, StatementType.EXPLAIN, StatementType.MULTI)  # several: PIVOT
 _KIND = re.compile(r"^\w+ ?\w* Error: ")
 _INCOMING = "incoming rows"  # no view's name has a blank
@@ -31,7 +26,7 @@ class Database:
         self._context = topology.name
         # By default what does not fit into memory lies in the working directory, and stays there after a crash.
         self._spill = tempfile.TemporaryDirectory(prefix="foldlog-sql-", ignore_cleanup_errors=True)
-        config = {**_CONFIG, "temp_directory": self._spill.name}
+        config = {**ALONE, "temp_directory": self._spill.name}
         self._connection: DuckDBPyConnection = duckdb.connect(":memory:", config=config)
         self._connection.execute(f'create schema if not exists "{self._context}"')
         self._connection.execute(f"set search_path = '\"{self._context}\",main'")

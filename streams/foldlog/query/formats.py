@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import partial
 from typing import IO, Any
 
 import msgspec
@@ -106,9 +107,14 @@ def plain(value: Any) -> Any:  # noqa: PLR0911 — one return a kind of value
 
 def written(answer: Answer, form: Format) -> IO[bytes]:
     """An answer as a file, whole, so that an error on its way is still an answer; at its beginning."""
+    return spooled(partial(_WRITERS[form], answer))
+
+
+def spooled(fill: Callable[[IO[bytes]], None]) -> IO[bytes]:
+    """A temporary file as it was filled, at its beginning; closed where that fails."""
     file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 — whoever sends it closes it
     try:
-        _WRITERS[form](answer, file)
+        fill(file)
         file.seek(0)
     except BaseException:
         file.close()

@@ -22,6 +22,7 @@ import duckdb
 import pyarrow as pa
 
 from foldlog.core.errors import QueryError
+from foldlog.query.confined import bounded, lock
 from foldlog.query.formats import chunks, written
 from foldlog.query.protocol import READY, WRONG, Ask, Check, Setup
 from foldlog.query.results import ERRORS, PORTION, Answer, is_fatal, limited, needs_memory, refusal
@@ -29,7 +30,6 @@ from foldlog.query.statements import checked, quoted
 
 _PR_SET_PDEATHSIG = 1
 _UNCOUNTED = 256 << 20  # bytes for what DuckDB does not count, beside a quarter of what it may have
-_SANDBOX = ("SET enable_external_access=false", "SET lock_configuration=true")
 
 
 def main() -> None:
@@ -90,24 +90,13 @@ class _Sandbox:
     def __init__(self, setup: Setup) -> None:
         self._most = setup.memory_mb << 20
         self._schemas = {name: pa.ipc.read_schema(pa.py_buffer(schema)) for name, schema in setup.schemas.items()}
-        self._root = duckdb.connect(
-            ":memory:",
-            config={
-                "memory_limit": f"{setup.memory_mb}MiB",
-                "threads": setup.threads,
-                "temp_directory": "",
-                "python_enable_replacements": False,
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
-            },
-        )
+        self._root = duckdb.connect(":memory:", config=bounded(setup.memory_mb, setup.threads))
         self._root.execute(f"ATTACH ':memory:' AS {quoted(setup.context)}")
         for view, schema in self._schemas.items():
             self._root.register(view, schema.empty_table())
             name = f"{quoted(setup.context)}.main.{quoted(view)}"
             self._root.execute(f"CREATE VIEW {name} AS FROM temp.main.{quoted(view)}")
-        for statement in _SANDBOX:
-            self._root.execute(statement)
+        lock(self._root)
 
     def check(self, request: Check) -> Iterator[bytes]:
         """The text of a statement and the tables that it names."""

@@ -19,6 +19,7 @@ from foldlog.core.errors import StoreError
 from foldlog.core.record import Record
 from foldlog.kafka.marks import Place
 from foldlog.query.arrow import arrow_batch, arrow_schema, key_column
+from foldlog.query.confined import bounded, lock
 from foldlog.query.state import State
 from foldlog.query.statements import quoted
 
@@ -29,7 +30,6 @@ FORMAT = 1  # of the file; another one is built anew
 # for longer might keep rows that nobody has any more.
 STALE_S = 12 * 3600
 _GONE = "foldlog deleted"  # no field's name has a blank
-_SANDBOX = ("SET enable_external_access=false", "SET lock_configuration=true")
 
 Rows = Mapping[str, Record | None]
 """Changed rows by key; None deletes."""
@@ -65,14 +65,7 @@ class Storage:
 
     def __init__(self, path: Path, memory_mb: int, threads: int) -> None:
         self.path = path
-        self._config: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": f"{memory_mb}MiB",
-            "threads": threads,
-            "temp_directory": "",
-            "python_enable_replacements": False,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        }
+        self._config = bounded(memory_mb, threads)
         self.version = 0
         self.state: State | None = None
         self.failure: str | None = None
@@ -153,8 +146,7 @@ class Storage:
             'positions (topic VARCHAR, "partition" INTEGER, next BIGINT, applied DOUBLE)',
         ):
             connection.execute(f"CREATE TABLE IF NOT EXISTS _foldlog.{table}")
-        for statement in _SANDBOX:
-            connection.execute(statement)
+        lock(connection)
         return connection
 
     def _remove(self) -> None:
