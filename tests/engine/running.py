@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, Message, Producer
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from foldlog.cluster import Cluster
@@ -181,10 +181,19 @@ class Bank:
 
     def owners(self, processor: str) -> set[str]:
         """The instances that last committed an offset of a processor: their names stand beside the offsets."""
+        prefix = f"{self.name}.{processor}."
+        return {mark.metadata.removeprefix(prefix) for mark in self._marks(processor) if mark.metadata}
+
+    def passed(self, processor: str, topic: str, number: int) -> int:
+        """The records of a partition that a processor has done with, as its committed offset says."""
+        marks = {(mark.topic, mark.partition): mark.offset for mark in self._marks(processor)}
+        return max(0, marks.get((topic, number), 0))
+
+    def _marks(self, processor: str) -> list[TopicPartition]:
         group = f"{self.name}.{processor}"
         request = [ConsumerGroupTopicPartitions(group)]
         found = self.admin.list_consumer_group_offsets(request)[group].result(PATIENCE)
-        return {mark.metadata.removeprefix(f"{group}.") for mark in found.topic_partitions if mark.metadata}
+        return list(found.topic_partitions)
 
     def members(self, processor: str) -> set[str]:
         """The instances that are in a processor's group now."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from foldlog.core import topics
 from foldlog.core.repair import ParkedKey
 from tests.engine.bank import Close, Misbehave, Open, Post
 from tests.engine.conftest import Start
@@ -120,6 +121,8 @@ def test_a_muted_reactor_lets_events_pass(own_bank: Bank, start: Start, ada: str
         bank, worker = own_bank, start("account", "tellers", FOLDLOG_NOTIFY=hook.url, FOLDLOG_MUTED="tellers").ready()
         bank.send(Open(ada))
         eventually(lambda: bank.events(ada))
+        log = topics.events(bank.name, "account")
+        eventually(lambda: bank.passed("tellers", log, bank.home(ada.encode())), "the reactor has let it pass")
         assert worker.stop() == 0
         start("account", "tellers", FOLDLOG_NOTIFY=hook.url)
         bank.send(Close(ada))

@@ -13,6 +13,7 @@ from foldlog.contracts.schema import schema_of
 from tests.engine.bank import Balance, Open, Post, Posted
 from tests.engine.conftest import Start
 from tests.engine.outside import Door, webhook
+from tests.engine.processes import ROOT
 from tests.engine.running import Bank, eventually
 
 ten = Decimal("10.00")
@@ -45,6 +46,7 @@ def test_two_workers_share_and_the_second_takes_over(own_bank: Bank, start: Star
     assert_each_is_processed_once(bank, accounts, 3)
     assert bank.owners("account") == {"two"}
     assert second.stop() == 0
+    assert not list(ROOT.glob(f"*{bank.name}*")), "a worker writes nothing into its working directory"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

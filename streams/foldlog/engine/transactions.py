@@ -25,6 +25,7 @@ _LOST_MEMBERSHIP = frozenset(
 
 _INIT = 30.0  # s
 _GRACE = 2.0  # s beyond the client's own timeout, before it is taken for hung
+_REASON = 1.0  # s for the client to say why it has given up; its own thread answers, no broker is asked
 
 Then = Callable[[Mapping[Place, int]], Iterable[Output]]
 
@@ -222,7 +223,7 @@ def _told(producer: Producer, error: KafkaException) -> KafkaException:
     if error.args[0].code() != KafkaError._FATAL:
         return error
     try:
-        producer.commit_transaction(0)
+        producer.commit_transaction(_REASON)
     except KafkaException as reason:
         return reason
     return error

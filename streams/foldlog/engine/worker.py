@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import faust
 import structlog
@@ -32,9 +32,6 @@ from foldlog.engine.stats import ProcessorStats
 from foldlog.engine.work import text_of
 from foldlog.settings import Settings
 
-if TYPE_CHECKING:
-    pass
-
 log = structlog.get_logger()
 
 _LONGEST_CLOSE = 10.0  # s
@@ -50,6 +47,9 @@ class _WithoutKafka(BootStrategy):
 
 class _App(faust.App):
     BootStrategy = _WithoutKafka
+
+    def _create_directories(self) -> None:
+        """None: Faust's would lie in the working directory, which may be read-only; nothing is kept in them."""
 
 
 class Worker:
