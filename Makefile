@@ -11,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
+COMPILED := streams/hatch_build.py streams/foldlog/engine/compiled.pyx
 # Every context; TOPOLOGY=topologies.orders takes one.
 TOPOLOGY ?= $(sort $(patsubst topologies/%/__init__.py,topologies.%,$(wildcard topologies/*/__init__.py)))
 # Schemas must stay compatible with every release.
@@ -119,11 +120,11 @@ clean: ## remove what builds and tests leave behind
 distclean: clean ## clean, and remove the environment (data in .foldlog stays)
 	@rm -rf $(VENV)
 
-$(RUN): pyproject.toml | $(BIN)/python
+$(RUN): pyproject.toml $(COMPILED) | $(BIN)/python
 	@$(call install,embedded)
 	@touch $@
 
-$(DEV): pyproject.toml | $(BIN)/python
+$(DEV): pyproject.toml $(COMPILED) | $(BIN)/python
 	@$(call install,dev)
 	@touch $@ $(RUN)
 

@@ -29,6 +29,9 @@ class Settings(BaseSettings):
         description="a partition's events without a checkpoint before its aggregates are snapshotted",
     )
     cache_mb: int = Field(default=128, ge=0, le=1 << 20, description="memory for decoded rows per processor, in MiB")
+    compiled: bool = Field(
+        default=True, description="commands go the compiled short way, where foldlog was installed with a C compiler"
+    )
     compression: str = Field(
         default="lz4", pattern=r"^(none|gzip|snappy|lz4|zstd)$", description="codec of what is produced"
     )

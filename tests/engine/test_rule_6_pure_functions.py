@@ -12,7 +12,7 @@ from foldlog.cluster import Cluster
 from foldlog.core import Meta, Record, topics
 from foldlog.core.outcome import Reply
 from foldlog.engine import deciding
-from foldlog.engine.remembered import NOTHING, REMEMBERED
+from foldlog.engine.remembered import REMEMBERED
 from tests.engine.rig import Line
 from tests.engine.tally import Add, Context, committed, committed_records, eventually, tally
 
@@ -44,7 +44,7 @@ def test_a_repeated_command_has_one_event_and_its_first_outcome(context: Context
 
 
 def test_without_the_remembered_outcomes_it_has_two(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deciding, "remember", lambda *_: NOTHING)
+    monkeypatch.setattr(deciding, "version_of", lambda *_: None)
     _handle(context, "c1", "c2", "c1")
     assert context.amounts() == [0, 1, 2]
 

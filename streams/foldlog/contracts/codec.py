@@ -74,6 +74,12 @@ class Codec:
             rest = encoder(envelope[1]) if envelope else None
             self._encoders[record] = (b"\0" + schema_id.to_bytes(4, "big"), encoder(record), rest)
 
+    def frame(self, record: type[Record]) -> bytes:
+        """What the messages of a record type begin with; ContractError before `prepare`."""
+        if record not in self._encoders:
+            raise ContractError(f"{record.__name__} is no record of {self._topology.name} whose schema id is known")
+        return self._encoders[record][0]
+
     def encode(self, record: Record, envelope: Record | None = None) -> bytes:
         """A record as a message; an event needs its Meta, a saga's state its Process.
 

@@ -42,6 +42,11 @@ def encoder(record: type[Record]) -> Encode:
     return _Source().record(record)
 
 
+def part(shape: Shape) -> Encode:
+    """A function from a value of a shape to its bytes; it raises some exception where the value does not fit."""
+    return _Source().value(shape)
+
+
 class _Source:
     """The functions of one record type and of those nested in it."""
 
@@ -97,17 +102,17 @@ class _Source:
             case Symbols(enum):
                 return _symbol(enum)
             case Items(kind, item):
-                return _items(kind, self._value(item))
+                return _items(kind, self.value(item))
             case Mapped(item):
-                return _mapped(self._value(item))
+                return _mapped(self.value(item))
             case Choice(options):
-                return _choice([(_class(o), self._value(o)) for o in options])
+                return _choice([(_class(o), self.value(o)) for o in options])
             case Leaf(kind):
                 return _LEAVES[kind]
             case Nested():
-                return self._value(shape)
+                return self.value(shape)
 
-    def _value(self, shape: Shape | None) -> Encode:
+    def value(self, shape: Shape | None) -> Encode:
         """A function of one value; what it calls is looked up when it runs, so records may nest themselves."""
         pieces = 'b""' if shape is None else self._pieces(shape, "v")
         found: Encode = eval(f"lambda v: J([{pieces}])", self._scope)  # noqa: S307 — see above

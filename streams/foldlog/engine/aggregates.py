@@ -54,14 +54,14 @@ class Aggregates(Folding[Aggregate]):
         self.log = topics.events(context, decider.name)
         self.snapshots = topics.snapshots(context, decider.name)
         self.count = topology.partitions
-        self._places = f"{topics.commands(context, decider.name)}:"
+        self.places = f"{topics.commands(context, decider.name)}:"
         self._decider = decider
         self._codec = codec
         # Time is spent on Meta only where a function asks for it.
         self._told = wants_meta(decider.decide) or wants_meta(decider.evolve)
         self._evolve: Callable[..., Any] = with_meta(decider.evolve) if self._told else decider.evolve
         self._read = codec.decoding_with(Meta if self._told else Cause)
-        self._blank = Aggregate(0, *NOTHING, decider.initial)
+        self.blank = Aggregate(0, *NOTHING, decider.initial)
 
     def fingerprint(self) -> str:
         """Of the state's schema: a state of another shape is folded again from the log, never guessed."""
@@ -91,7 +91,7 @@ class Aggregates(Folding[Aggregate]):
             return
         event, cause = self._read(value)
         id_ = cause.aggregate_id.encode()
-        aggregate = rows.get(id_) or self._blank
+        aggregate = rows.get(id_) or self.blank
         if cause.version <= aggregate.version:
             return
         if cause.version != aggregate.version + 1:
@@ -102,7 +102,7 @@ class Aggregates(Folding[Aggregate]):
         evolve = self._evolve
         state = evolve(aggregate.state, event, cause) if self._told else evolve(aggregate.state, event)
         known = aggregate.count, aggregate.handled
-        if not cause.causation.startswith(self._places):
+        if not cause.causation.startswith(self.places):
             known = remember_event(sized(cause.causation.encode()), cause.version, *known)
         rows.set(id_, Aggregate(cause.version, *known, state))
 

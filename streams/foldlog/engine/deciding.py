@@ -1,7 +1,8 @@
 """Deciders in the engine: command in, events and a reply out, the aggregate's state moved on."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -18,16 +19,20 @@ from foldlog.core.outcome import Reply
 from foldlog.core.partitioning import partition_of
 from foldlog.core.record import Record, replace
 from foldlog.core.topology import Topology
+from foldlog.engine import shortcut
 from foldlog.engine.aggregates import Aggregate, Aggregates
 from foldlog.engine.batch import Output, Place, Received
 from foldlog.engine.remembered import remember, version_of
 from foldlog.engine.routing import forwarded
 from foldlog.engine.rows import Rows
 from foldlog.engine.snapshots import CHECKPOINT
+from foldlog.engine.store import Store
 from foldlog.engine.work import (
     FAULTS,
+    FIRST_MS,
     FORWARDED,
     LARGEST,
+    LAST_MS,
     LONGEST_ID,
     Events,
     Work,
@@ -38,9 +43,10 @@ from foldlog.engine.work import (
     text_of,
 )
 
-log = structlog.get_logger()
+if TYPE_CHECKING:
+    from foldlog.engine.compiled import Commands
 
-_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999  # years 1 to 9999: what a datetime can say
+log = structlog.get_logger()
 
 
 class Deciding(Aggregates):
@@ -48,14 +54,35 @@ class Deciding(Aggregates):
 
     kind = "decider"
 
-    def __init__(self, topology: Topology, decider: Decider[Any, Any, Any], codec: Codec) -> None:
+    def __init__(
+        self, topology: Topology, decider: Decider[Any, Any, Any], codec: Codec, *, compiled: bool = True
+    ) -> None:
         super().__init__(topology, decider, codec)
         self.commands = topics.commands(topology.name, decider.name)
         self.inputs = (self.commands,)
         self._accepts = frozenset(decider.commands)
-        self._prefix = f"{decider.name}:".encode()
+        self.prefix = f"{decider.name}:".encode()
         self._decide: Callable[..., Any] = with_meta(decider.decide) if self._told else decider.decide
         self._replies = topics.replies(topology.name)
+        self._compiled = compiled
+
+    @cached_property
+    def _short(self) -> "Commands | None":
+        """The short way, made when the first batch comes: by then the schemas have their ids."""
+        usual = self._compiled and not self._told
+        return shortcut.commands(self, self._decider, self._codec) if usual else None
+
+    def rows(self, store: Store, memory: int) -> Rows[Aggregate]:
+        """The aggregates of one partition."""
+        pack = shortcut.packing(self._decider, self._codec, self._pack) if self._compiled else self._pack
+        return Rows(store, pack, self._unpack, memory, marks=True)
+
+    def handle_all(self, messages: Sequence[Received], rows: Mapping[int, Any], work: Work) -> None:
+        """Decides the commands of a batch, each the short way where there is one and it can go it."""
+        if self._short is None:
+            super().handle_all(messages, rows, work)
+        else:
+            self._short.run(messages, rows, work)
 
     def handle(self, message: Received, rows: Rows[Aggregate], work: Work) -> None:
         """Decides one command."""
@@ -64,7 +91,7 @@ class Deciding(Aggregates):
             return work.dead_letter(message, "null-key", "a command needs a key: the aggregate's id")
         aggregate = rows.get(key)
         if aggregate is None:  # one that is here is at home
-            aggregate, home = self._blank, partition_of(key, self.count)
+            aggregate, home = self.blank, partition_of(key, self.count)
             if home != message.partition():
                 return self._forward(message, key, home, work)
             if key == CHECKPOINT:
@@ -96,7 +123,7 @@ class Deciding(Aggregates):
         id_ = _id_of(message, headers)
         item = sized(id_.encode())
         # A place is no id to repeat: a command that is moved is moved in a transaction.
-        lasting = not id_.startswith(self._places)
+        lasting = not id_.startswith(self.places)
         if lasting and (before := version_of(item, aggregate.count, aggregate.handled)) is not None:
             return self._reply(message, headers, work, Reply(id_, "accepted", before, duplicate=True))
         meta = meta_of_command(message, key.decode(), aggregate.version, headers, id_) if self._told else None
@@ -124,7 +151,7 @@ class Deciding(Aggregates):
     ) -> tuple[Any, Events]:
         """The state after events, and the events as records; all of them or an exception."""
         state, version = aggregate.state, aggregate.version
-        evolve, encode, prefix = self._evolve, self._codec.encode_before, self._prefix
+        evolve, encode, prefix = self._evolve, self._codec.encode_before, self.prefix
         records: Events = []
         for event in events:
             version += 1
@@ -189,6 +216,6 @@ def _id_of(message: Received, headers: Mapping[str, str]) -> str:
 def _time_of(message: Received) -> int:
     """A command's timestamp in milliseconds; DecodeError where no Meta could say it."""
     time = message.timestamp()[1]
-    if not _FIRST_MS <= time <= _LAST_MS:
+    if not FIRST_MS <= time <= LAST_MS:
         raise DecodeError(f"the timestamp {time} is beyond the years 1 to 9999", "malformed")
     return time

@@ -1,7 +1,7 @@
 """What the kinds of processors have in common: the engine drives them through this."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import Any, Generic, TypeVar
 
@@ -37,6 +37,12 @@ class Kind(ABC):
     @abstractmethod
     def handle(self, message: Received, rows: Any, work: Work) -> None:
         """Handles one record; a record that fails is put aside, and only a failing engine raises."""
+
+    def handle_all(self, messages: Sequence[Received], rows: Mapping[int, Any], work: Work) -> None:
+        """Handles the records of a batch in their order; `rows` are those of each partition, if the kind has any."""
+        handle = self.handle
+        for message in messages:
+            handle(message, rows.get(message.partition()), work)
 
     def read(self, message: Received, work: Work) -> tuple[Record, Any] | None:
         """A record and its envelope; None for a tombstone, and for what cannot be read and is put aside."""

@@ -29,7 +29,7 @@ def kind_of(topology: Topology, declared: Processor, codec: Codec, settings: Set
     """The kind that runs a declared processor; `bootstrap` is Kafka's address."""
     match declared:
         case Decider():
-            return Deciding(topology, declared, codec)
+            return Deciding(topology, declared, codec, compiled=settings.compiled)
         case View(window=window, lookup=lookup):
             config = clients.reader(bootstrap, "read_committed", settings)
             beside = None if lookup is None else _beside(topology, lookup.view, codec, config)

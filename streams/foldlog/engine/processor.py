@@ -133,15 +133,14 @@ class Processor:
     def _handle(self, batch: Batch, careful: bool) -> Work | None:
         """Handles the records; None where a row cannot be packed: then it must be known whose fault that is."""
         work = Work(self._parts.context, self._kind.name, self._parts.codec, self._log, self._parking)
-        rows, handle = self._rows, self._kind.handle
+        rows = self._rows
         if self._parking is not None:
             self._parking.begin()
         if careful:
             for message in batch.messages:
                 carefully(self._kind, message, rows.get(message.partition()), work)
         else:
-            for message in batch.messages:
-                handle(message, rows.get(message.partition()), work)
+            self._kind.handle_all(batch.messages, rows, work)
         packed = all(table.pack() for table in self._tables)
         if not packed and not careful:
             self._drop()

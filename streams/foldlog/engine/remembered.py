@@ -9,7 +9,7 @@ from foldlog.contracts.skipping import zigzag
 from foldlog.contracts.varint import varint
 
 REMEMBERED = 64  # command ids kept with an aggregate; a repetition further back is a new command
-_SLACK = 16  # that many more are kept before the oldest are cut off, all of these at once
+MOST = REMEMBERED + 16  # that many are kept before the oldest are cut off, all above `REMEMBERED` at once
 
 Remembered = tuple[int, bytes]  # how many, and their items, the oldest first
 
@@ -32,7 +32,7 @@ def version_of(id_: bytes, count: int, items: bytes) -> int | None:
 def remember(id_: bytes, version: int, count: int, items: bytes) -> Remembered:
     """Adds a new command with the last version that it wrote; forgets the oldest where there are too many."""
     items += id_ + varint(version)
-    if count < REMEMBERED + _SLACK:
+    if count < MOST:
         return count + 1, items
     at = 0
     for _ in range(count + 1 - REMEMBERED):

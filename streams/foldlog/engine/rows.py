@@ -49,7 +49,7 @@ class Rows(Generic[T]):
         self._marks = marks
         self._met: set[bytes] | None = None if store.count else set()
         self._pack = pack
-        self._cache: dict[bytes, T] = {}
+        self.cached: dict[bytes, T] = {}
         self._unwritten: dict[bytes, bytes | None] = {}
         self._due = time.monotonic() + _WRITE_EVERY
         self._typical = _TYPICAL
@@ -59,7 +59,7 @@ class Rows(Generic[T]):
         row = self.changed.get(key, _ABSENT)
         if row is not _ABSENT:
             return cast("T | None", row)
-        cached = self._cache.get(key)
+        cached = self.cached.get(key)
         if cached is not None:
             self.hits += 1
             return cached
@@ -67,7 +67,7 @@ class Rows(Generic[T]):
         if packed is None:
             return None
         self.misses += 1
-        found = self._cache[key] = self._decoded(packed)
+        found = self.cached[key] = self._decoded(packed)
         return found
 
     def _decoded(self, packed: bytes) -> T:
@@ -105,7 +105,7 @@ class Rows(Generic[T]):
 
         A row that was looked at before it was set is cached if it existed; `blind` rows were not looked at.
         """
-        cache, count, self._met = self._cache, self.count, None
+        cache, count, self._met = self.cached, self.count, None
         for key, row in self.changed.items():
             before = cache.pop(key, None)
             existed = before is not None or (blind and self._has(key))
@@ -134,7 +134,7 @@ class Rows(Generic[T]):
     def forget(self) -> None:
         """Forgets all that the store does not have: it is at its own position again."""
         self.drop()
-        self._cache = {}
+        self.cached = {}
         self._unwritten = {}
         self.settled = set()
         self.position, self.count = self.store.position, self.store.count
@@ -181,5 +181,5 @@ class Rows(Generic[T]):
             size = sum(map(len, filter(None, self.packed.values()))) // len(self.packed)
             self._typical += (size - self._typical) // 8
         most = self.memory // (self._typical + _AROUND)
-        for key in list(islice(self._cache, max(0, len(self._cache) - most))):
-            del self._cache[key]
+        for key in list(islice(self.cached, max(0, len(self.cached) - most))):
+            del self.cached[key]

@@ -6,6 +6,7 @@ https://www.w3.org/TR/trace-context/, https://opentelemetry.io/docs/specs/semcon
 """
 
 import threading
+from functools import partial
 from typing import Any
 
 from opentelemetry.context import Context
@@ -64,6 +65,7 @@ class Traces:
         self._inner = kind.handle
         # On this one object: a worker without tracing calls what it always called.
         setattr(kind, "handle", self.handle)  # noqa: B010
+        setattr(kind, "handle_all", partial(Kind.handle_all, kind))  # noqa: B010 — each by itself
 
     def handle(self, message: Received, rows: Any, work: Work) -> None:
         """Handles a record within a span."""

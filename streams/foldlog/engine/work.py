@@ -29,9 +29,11 @@ LONGEST_KEY = b"\0" * 1024  # room that a row leaves for its key
 LONGEST_ID = 200  # characters of a command id
 FORWARDED = "forwarded-from"  # the place at which a command was first, which stays its id
 TIMER = "timer"  # which timer of a saga has gone off
-_OWN_HEADERS = frozenset({"command-id", "correlation-id", "actor", "reply-to", FORWARDED, TIMER})
+OWN_HEADERS = frozenset({"command-id", "correlation-id", "actor", "reply-to", FORWARDED, TIMER})
 _LONGEST_REASON = 2000  # characters
 _LARGEST_LETTER = int(topics.DEAD_LETTERS["max.message.bytes"]) - 4096
+
+FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999  # years 1 to 9999: what a datetime can say
 
 # What a domain's function may raise for its record's sake; everything else is the engine's own.
 FAULTS = (Exception, asyncio.CancelledError, SystemExit, GeneratorExit)
@@ -181,7 +183,7 @@ def headers_of(message: Received) -> Mapping[str, str]:
             return _NO_HEADERS
         found: dict[str, str] = {}
         for name, value in headers:
-            if name in _OWN_HEADERS:
+            if name in OWN_HEADERS:
                 found[name] = value.decode() if value is not None else ""
     except SystemError as error:
         raise DecodeError("the name of a header is not UTF-8") from error

@@ -21,7 +21,7 @@ from foldlog.contracts.registry import Registry
 from foldlog.core.errors import EngineError
 from foldlog.core.topology import Processor as Declared
 from foldlog.core.topology import Topology
-from foldlog.engine import observing
+from foldlog.engine import observing, shortcut
 from foldlog.engine.assembly import Assembly, tracing
 from foldlog.engine.housekeeping import Housekeeping
 from foldlog.engine.identity import Identity
@@ -60,6 +60,8 @@ class Worker:
         self._cluster = cluster
         self._settings = settings
         self._identity = Identity(settings)
+        if settings.compiled and not shortcut.AVAILABLE:
+            log.info("foldlog was installed without a C compiler: commands go the long way")
         self._codec = Codec(topology, Registry(cluster.registry))
         self._codec.prepare()
         self._admin = AdminClient({"bootstrap.servers": cluster.bootstrap})

@@ -1,0 +1,47 @@
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+CODES: dict[type, int]
+BY_FUNCTION: int
+
+class Writing:
+    def __init__(
+        self, kind: type, frame: bytes, fields: Iterable[tuple[str, int, Callable[[Any], bytes] | None]]
+    ) -> None: ...
+
+class Reading:
+    def __init__(self, kind: type, codes: Iterable[int]) -> None: ...
+
+class Packing:
+    def __init__(self, writing: Writing, pack: Callable[[Any], bytes], largest: int) -> None: ...
+    def __call__(self, aggregate: Any) -> bytes: ...
+
+class Commands:
+    def __init__(
+        self,
+        *,
+        readings: dict[bytes, Reading],
+        writings: dict[Any, Writing],
+        accepts: frozenset[Any],
+        headers: frozenset[str],
+        faults: tuple[type[BaseException], ...],
+        decode: Callable[[bytes], Any],
+        named: Callable[[Any], str],
+        decide: Callable[..., Any],
+        evolve: Callable[..., Any],
+        handle: Callable[..., None],
+        aggregate: Callable[[int, int, bytes, Any], Any],
+        reply: Callable[[str, str, int], Any],
+        home: Callable[[bytes], int],
+        blank: Any,
+        prefix: bytes,
+        places: bytes,
+        reserved: bytes,
+        first_ms: int,
+        last_ms: int,
+        kept: int,
+        most: int,
+        longest: int,
+        largest: int,
+    ) -> None: ...
+    def run(self, messages: Sequence[Any], rows: Mapping[int, Any], work: Any) -> None: ...

@@ -1,0 +1,103 @@
+"""The short way of a decider's commands, where its module was compiled and the decider asks for nothing uncommon.
+
+`deciding` says what a command means; the compiled module does the same for the commands whose course is the usual one
+(no failure, no refusal, no repetition), several times as fast, and leaves every other to it.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from foldlog.contracts.codec import Codec
+from foldlog.contracts.encoder import part
+from foldlog.contracts.shapes import Field, Leaf, fields_of
+from foldlog.core.decider import Decider
+from foldlog.core.outcome import Reply
+from foldlog.core.partitioning import partition_of
+from foldlog.core.record import Record
+from foldlog.engine.aggregates import Aggregate
+from foldlog.engine.remembered import MOST, REMEMBERED
+from foldlog.engine.snapshots import CHECKPOINT
+from foldlog.engine.work import FAULTS, FIRST_MS, LARGEST, LAST_MS, LONGEST_ID, LONGEST_KEY, OWN_HEADERS
+
+if TYPE_CHECKING:
+    from foldlog.engine.compiled import Commands, Reading, Writing
+    from foldlog.engine.deciding import Deciding
+
+try:
+    from foldlog.engine import compiled
+except ImportError:  # there was no compiler where foldlog was installed
+    AVAILABLE = False
+else:
+    AVAILABLE = True
+
+
+def commands(kind: "Deciding", decider: Decider[Any, Any, Any], codec: Codec) -> "Commands | None":
+    """The short way of a decider's commands; None where nothing was compiled."""
+    if not AVAILABLE:
+        return None
+    return compiled.Commands(
+        readings=_readings(decider.commands, codec),
+        writings={event: _writing(event, codec) for event in decider.events},
+        accepts=frozenset(decider.commands),
+        headers=OWN_HEADERS,
+        faults=FAULTS,
+        decode=codec.decode,
+        named=decider.key,
+        decide=decider.decide,
+        evolve=decider.evolve,
+        handle=kind.handle,
+        aggregate=Aggregate,
+        reply=Reply,
+        home=lambda key: partition_of(key, kind.count),
+        blank=kind.blank,
+        prefix=kind.prefix,
+        places=kind.places.encode(),
+        reserved=CHECKPOINT,
+        first_ms=FIRST_MS,
+        last_ms=LAST_MS,
+        kept=REMEMBERED,
+        most=MOST,
+        longest=LONGEST_ID,
+        largest=LARGEST,
+    )
+
+
+def packing(
+    decider: Decider[Any, Any, Any], codec: Codec, pack: Callable[[Aggregate], bytes]
+) -> Callable[[Aggregate], bytes]:
+    """`pack`, the short way where there is one."""
+    if not AVAILABLE:
+        return pack
+    return compiled.Packing(_writing(decider.state, codec), pack, LARGEST - len(LONGEST_KEY))
+
+
+def _writing(record: type[Record], codec: Codec) -> "Writing":
+    fields = [
+        (field.name, compiled.CODES[kind], None)
+        if (kind := _kind(field)) is not None
+        else (field.name, compiled.BY_FUNCTION, part(field.shape))
+        for field in fields_of(record)
+    ]
+    return compiled.Writing(record, codec.frame(record), fields)
+
+
+def _readings(records: Iterable[type[Record]], codec: Codec) -> "dict[bytes, Reading]":
+    """The records whose fields are all read in the compiled module, by the frame of the schema that is ours."""
+    found = {}
+    for record in records:
+        fields = fields_of(record)
+        kinds = [kind for field in fields if (kind := _kind(field)) is not None]
+        if len(kinds) == len(fields) and _is_positional(record, len(fields)):
+            found[codec.frame(record)] = compiled.Reading(record, [compiled.CODES[kind] for kind in kinds])
+    return found
+
+
+def _kind(field: Field) -> type | None:
+    shape = field.shape
+    return shape.kind if isinstance(shape, Leaf) and shape.kind in compiled.CODES else None
+
+
+def _is_positional(record: type[Record], count: int) -> bool:
+    parameters = inspect.signature(record).parameters.values()
+    return len(parameters) == count and all(each.kind is each.POSITIONAL_OR_KEYWORD for each in parameters)
