@@ -10,7 +10,7 @@ class Writing:
     ) -> None: ...
 
 class Reading:
-    def __init__(self, kind: type, codes: Iterable[int]) -> None: ...
+    def __init__(self, kind: type, frame: bytes, codes: Iterable[int]) -> None: ...
 
 class Packing:
     def __init__(self, writing: Writing, pack: Callable[[Any], bytes], largest: int) -> None: ...
@@ -20,7 +20,7 @@ class Commands:
     def __init__(
         self,
         *,
-        readings: dict[bytes, Reading],
+        readings: Iterable[Reading],
         writings: dict[Any, Writing],
         accepts: frozenset[Any],
         headers: frozenset[str],

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The short way of a command, compiled: what `deciding` does where nothing is out of the ordinary.
 
 It gives the same bytes. Whatever it does not know, and whatever fails, it leaves undone and says so; then the long way
@@ -28,6 +28,8 @@ cdef enum:
     OTHER = 3
 
 BY_FUNCTION = OTHER
+cdef Py_ssize_t FRAME = 5  # bytes before a record: Confluent's 0 and the id of its schema
+
 CODES = {str: STRING, int: LONG, bool: BOOLEAN}
 """The types that are written and read here."""
 
@@ -109,14 +111,13 @@ cdef class Writing:
     """How a record type is written: the frame, and for each field its name, its code and, for OTHER, a function."""
 
     cdef object kind
-    cdef bytes frame
+    cdef bytes frame, codes
     cdef list names, calls
-    cdef list codes
 
     def __init__(self, kind, bytes frame, fields):
         self.kind, self.frame = kind, frame
         self.names = [name for name, _, _ in fields]
-        self.codes = [code for _, code, _ in fields]
+        self.codes = bytes(code for _, code, _ in fields)
         self.calls = [call for _, _, call in fields]
 
     cdef int write(self, object record, Bytes out) except -1:
@@ -127,9 +128,9 @@ cdef class Writing:
         if record.__class__ is not self.kind:
             raise Uncommon
         out.add(PyBytes_AS_STRING(self.frame), PyBytes_GET_SIZE(self.frame))
-        for place in range(len(self.names)):
+        for place in range(PyBytes_GET_SIZE(self.codes)):
             value = getattr(record, <str>self.names[place])
-            code = self.codes[place]
+            code = PyBytes_AS_STRING(self.codes)[place]
             if code == STRING:
                 if not PyUnicode_CheckExact(value):
                     raise Uncommon
@@ -155,21 +156,25 @@ cdef class Writing:
 
 
 cdef class Reading:
-    """How a message of one schema is read, all of whose fields have a code."""
+    """How a message of one schema, which begins with a frame, is read; all of its fields have a code."""
 
     cdef object kind
-    cdef list codes
+    cdef bytes frame, codes
 
-    def __init__(self, kind, codes):
-        self.kind, self.codes = kind, list(codes)
+    def __init__(self, kind, bytes frame, codes):
+        self.kind, self.frame, self.codes = kind, frame, bytes(codes)
+
+    cdef bint is_of(self, bytes value) noexcept:
+        return memcmp(PyBytes_AS_STRING(value), PyBytes_AS_STRING(self.frame), PyBytes_GET_SIZE(self.frame)) == 0
 
     cdef object read(self, bytes value):
         cdef const char* data = PyBytes_AS_STRING(value)
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(value), at = 5, length, place, count = len(self.codes)
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(value), at = PyBytes_GET_SIZE(self.frame), length, place
+        cdef Py_ssize_t count = PyBytes_GET_SIZE(self.codes)
         cdef int code
         cdef tuple values = PyTuple_New(count)
         for place in range(count):
-            code = self.codes[place]
+            code = PyBytes_AS_STRING(self.codes)[place]
             if code == STRING:
                 length = read_varint(data, size, &at)
                 if length < 0 or length > size - at:
@@ -224,18 +229,24 @@ cdef class Packing:
 cdef class Commands:
     """The commands of one decider: `handle` is the long way, `faults` is what it may be taken for."""
 
-    cdef dict readings, writings
+    cdef list readings
+    cdef dict writings
     cdef frozenset accepts, headers
     cdef tuple faults
     cdef object decode, named, decide, evolve, handle, aggregate, reply, home, blank
     cdef bytes prefix, places, reserved
     cdef int64_t first_ms, last_ms, kept, most, longest, largest
     cdef Py_ssize_t forgotten
+    # Of the partition whose records are at hand:
+    cdef object rows
+    cdef dict changed, cached
+    cdef list events
+    cdef int64_t partition, hits
     cdef Bytes out, item
 
     def __init__(self, *, readings, writings, accepts, headers, faults, decode, named, decide, evolve, handle,
                  aggregate, reply, home, blank, prefix, places, reserved, first_ms, last_ms, kept, most, longest, largest):
-        self.readings, self.writings, self.accepts = readings, writings, accepts
+        self.readings, self.writings, self.accepts = list(readings), writings, accepts
         self.headers, self.faults = headers, faults
         self.decode, self.named, self.decide, self.evolve, self.handle = decode, named, decide, evolve, handle
         self.aggregate, self.reply, self.home, self.blank = aggregate, reply, home, blank
@@ -243,68 +254,93 @@ cdef class Commands:
         self.first_ms, self.last_ms, self.kept, self.most = first_ms, last_ms, kept, most
         self.longest, self.largest = longest, largest
         self.out, self.item = Bytes(), Bytes()
+        self.leave()
 
     def run(self, list messages, dict rows, work):
         """Handles commands, whose partitions' rows are `rows`."""
         cdef bint done
+        self.leave()  # an exception may have ended the batch before
         for message in messages:
-            own = rows.get(message.partition())
             try:
-                done = self.one(message, own, work)
+                done = self.one(message, rows, work)
             except self.faults:
                 done = False
             if not done:
-                self.handle(message, own, work)
+                self.handle(message, rows.get(message.partition()), work)
+        self.leave()
+
+    cdef int enter(self, object partition, dict rows, work) except -1:
+        """Goes on with the records of a partition."""
+        self.leave()
+        self.rows = rows[partition]
+        self.changed, self.cached = self.rows.changed, self.rows.cached
+        self.events = work.events.setdefault(partition, [])
+        self.partition = partition
+        return 0
+
+    cdef int leave(self) except -1:
+        """Ends with the records of a partition, whose objects may be others when it is entered again."""
+        if self.rows is not None:
+            self.rows.hits += self.hits
+        self.rows = self.changed = self.cached = self.events = None
+        self.partition, self.hits = -1, 0
+        return 0
 
     cdef object read(self, bytes value):
-        found = PyDict_GetItem(self.readings, value[:5])
-        if found != NULL:
-            return (<Reading>found).read(value)
+        if PyBytes_GET_SIZE(value) >= FRAME:
+            for reading in self.readings:
+                if (<Reading>reading).is_of(value):
+                    return (<Reading>reading).read(value)
         return self.decode(value)
 
-    cdef object row(self, rows, bytes key, partition):
+    cdef object row(self, bytes key):
         """The aggregate of a key; None where that is not here, or nobody's."""
-        found = PyDict_GetItem(rows.changed, key)
+        found = PyDict_GetItem(self.changed, key)
         if found == NULL:
-            found = PyDict_GetItem(rows.cached, key)
+            found = PyDict_GetItem(self.cached, key)
             if found != NULL:
-                rows.hits += 1
+                self.hits += 1
         if found != NULL:
             return <object>found
-        aggregate = rows.get(key)
-        if aggregate is None and key != self.reserved and self.home(key) == partition:
+        aggregate = self.rows.get(key)
+        if aggregate is None and key != self.reserved and self.home(key) == self.partition:
             return self.blank
         return aggregate
 
-    cdef bint one(self, message, rows, work) except -1:
+    cdef bint one(self, message, dict rows, work) except -1:
         """One command; False where it must go the long way, of which nothing is done then."""
         cdef bytes key, value, id_ = b"", correlation = b"", actor = None, handled
         cdef bint answered = False, lasting
-        cdef Py_ssize_t before
+        cdef str name
         cdef int64_t milliseconds, version, count
         cdef Bytes item = self.item
         key, value = message.key(), message.value()
-        if key is None or value is None or rows is None:
+        if key is None or value is None:
             return False
         partition = message.partition()
-        aggregate = self.row(rows, key, partition)
+        if partition != self.partition:
+            self.enter(partition, rows, work)
+        aggregate = self.row(key)
         if aggregate is None:
             return False
-        for name, content in message.headers() or ():
-            if name not in self.headers:
-                continue
-            if content is None or not (<bytes>content).isascii():
-                return False
-            if name == "command-id":
-                id_ = content
-            elif name == "correlation-id":
-                correlation = content
-            elif name == "actor":
-                actor = content
-            elif name == "reply-to":
-                answered = True
-            else:
-                return False
+        headers = message.headers()
+        if headers is not None:
+            for header in <list>headers:
+                name, content = <str>(<tuple>header)[0], (<tuple>header)[1]
+                if name != "command-id" and name not in self.headers:
+                    continue
+                if content is None or not (<bytes>content).isascii():
+                    return False
+                if name == "command-id":
+                    id_ = content
+                elif name == "correlation-id":
+                    correlation = content
+                elif name == "actor":
+                    actor = content
+                elif name == "reply-to":
+                    answered = True
+                else:
+                    return False
         if PyBytes_GET_SIZE(id_) > self.longest:
             return False
         lasting = PyBytes_GET_SIZE(id_) > 0 and not id_.startswith(self.places)
@@ -337,14 +373,14 @@ cdef class Commands:
         if answered:
             answer = self.reply(id_.decode(), "accepted", version)
             work.replies.append((partition, answer))
-        work.add(partition, written)
-        rows.changed[key] = row
+        self.events += written
+        self.changed[key] = row
         return True
 
     cdef tuple record(self, event, bytes key, int64_t version, int64_t milliseconds, bytes correlation, bytes actor):
         """An event's key and value."""
         cdef Bytes out = self.out, item = self.item
-        cdef bytes place = b"%b@%d" % (key, version)
+        cdef bytes place = versioned(key, version)
         out.size = 0
         (<Writing>self.writings[event.__class__]).write(event, out)
         out.add_long(PyBytes_GET_SIZE(self.prefix) + PyBytes_GET_SIZE(place))
@@ -378,11 +414,19 @@ cdef class Commands:
         while at < size:
             if own <= size - at and data[at + own - 1] == item[own - 1] and memcmp(data + at, item, own) == 0:
                 return True
-            length = read_varint(data, size, &at)
-            if length < 0 or length > size - at:
+            if data[at] & 129 == 0:  # a length below 64
+                length = data[at] >> 1
+                at += 1
+            else:
+                length = read_varint(data, size, &at)
+            if length < 0 or length >= size - at:
                 raise Uncommon
             at += length
-            read_varint(data, size, &at)
+            while data[at] & 128:  # the version
+                at += 1
+                if at >= size:
+                    raise Uncommon
+            at += 1
             left -= 1
             if left == 0:
                 self.forgotten = at
@@ -403,6 +447,24 @@ cdef class Commands:
         memcpy(PyBytes_AS_STRING(longer) + before, item.data, item.size)
         item.size = size
         return count, longer
+
+
+cdef bytes versioned(bytes key, int64_t version):
+    """`key@version`."""
+    cdef char digits[20]
+    cdef Py_ssize_t first = 20, size = PyBytes_GET_SIZE(key)
+    cdef bytes place
+    while True:
+        first -= 1
+        digits[first] = <char>(48 + version % 10)
+        version //= 10
+        if version == 0:
+            break
+    place = PyBytes_FromStringAndSize(NULL, size + 21 - first)
+    memcpy(PyBytes_AS_STRING(place), PyBytes_AS_STRING(key), size)
+    PyBytes_AS_STRING(place)[size] = 64
+    memcpy(PyBytes_AS_STRING(place) + size + 1, digits + first, 20 - first)
+    return place
 
 
 cdef bint same(text, bytes data) except -1:

@@ -82,14 +82,15 @@ def _writing(record: type[Record], codec: Codec) -> "Writing":
     return compiled.Writing(record, codec.frame(record), fields)
 
 
-def _readings(records: Iterable[type[Record]], codec: Codec) -> "dict[bytes, Reading]":
-    """The records whose fields are all read in the compiled module, by the frame of the schema that is ours."""
-    found = {}
+def _readings(records: Iterable[type[Record]], codec: Codec) -> "list[Reading]":
+    """The records of our schemas whose fields are all read in the compiled module."""
+    found = []
     for record in records:
         fields = fields_of(record)
         kinds = [kind for field in fields if (kind := _kind(field)) is not None]
         if len(kinds) == len(fields) and _is_positional(record, len(fields)):
-            found[codec.frame(record)] = compiled.Reading(record, [compiled.CODES[kind] for kind in kinds])
+            codes = [compiled.CODES[kind] for kind in kinds]
+            found.append(compiled.Reading(record, codec.frame(record), codes))
     return found
 
 

@@ -4,6 +4,7 @@ Faust runs without its own Kafka: with no topics it still joins a group whose re
 """
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -35,6 +36,9 @@ from foldlog.settings import Settings
 log = structlog.get_logger()
 
 _LONGEST_CLOSE = 10.0  # s
+# The objects of a batch live as long as it does, so a collector that looks at them every 700 finds nothing, for a
+# quarter of all the time. Those of the largest default batch are fewer than these.
+_GARBAGE = 100_000
 
 OnStats = Callable[[list[ProcessorStats]], None]
 
@@ -80,6 +84,8 @@ class Worker:
 
     async def run(self, on_stats: OnStats | None) -> None:
         """Runs until told to stop; raises what made a processor fail."""
+        gc.freeze()
+        gc.set_threshold(_GARBAGE, *gc.get_threshold()[1:])
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
