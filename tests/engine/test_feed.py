@@ -29,9 +29,9 @@ class Member:
 
     def begin_at_the_start(self, assignment: Assignment) -> None:
         """Reads every partition of an assignment from offset 0."""
-        self.feed.begin(assignment.epoch)
+        self.feed.begin(assignment)
         self.feed.go_on(assignment.epoch, dict.fromkeys(assignment.partitions, 0))
-        self.feed.end(batch=False)
+        self.feed.end()
 
     def wait(self, wanted: Callable[[Assignment | Batch], bool]) -> Assignment | Batch:
         """The first item of a kind, within 30 s."""
@@ -82,21 +82,23 @@ def test_a_partition_paused_by_long_work_is_read_again_after_a_rebalance(
     member.begin_at_the_start(first)
     produce(cluster, topic, 4000)  # more than two batches: the feed runs out of credit and pauses
     batch = member.wait(lambda item: isinstance(item, Batch))
-    member.feed.begin(batch.epoch)
+    member.feed.begin(batch)
     time.sleep(2.5)
 
     other = Member(cluster, topic, "second")  # its joining revokes everything
     try:
         until(lambda: member.feed.epoch != first.epoch)  # the revocation waits for the batch in flight
-        for _ in [item for item in member.items if isinstance(item, Batch)]:
-            member.feed.end(batch=True)
+        for waiting in [item for item in member.items if isinstance(item, Batch)][1:]:
+            assert not member.feed.begin(waiting), "its epoch is over"
+        member.feed.end()
         again = member.wait(lambda item: isinstance(item, Assignment) and item.epoch > first.epoch)
         assert isinstance(again, Assignment)
         member.begin_at_the_start(again)
         member.wait(lambda item: isinstance(item, Batch) and item.epoch == again.epoch)
     finally:
         for item in list(other.items):
-            other.feed.end(isinstance(item, Batch))
+            other.feed.begin(item)
+            other.feed.end()
         other.close()
 
 
@@ -106,10 +108,10 @@ def test_records_read_before_an_abort_are_not_delivered_after_it(cluster: Cluste
     member.begin_at_the_start(first)
     produce(cluster, topic, 10)
     batch = member.wait(lambda item: isinstance(item, Batch))
-    assert member.feed.begin(batch.epoch)
+    assert member.feed.begin(batch)
     member.feed.rewind(batch.epoch)
-    member.feed.end(batch=True)
-    assert not member.feed.begin(batch.epoch), "a batch of an ended epoch begins"
+    member.feed.end()
+    assert not member.feed.begin(batch), "a batch of an ended epoch begins"
 
 
 @pytest.fixture
@@ -145,6 +147,8 @@ def test_while_nothing_is_due_no_empty_batch_comes(lone: Member) -> None:
 
 def test_ticks_that_are_not_taken_do_not_pile_up(lone: Member) -> None:
     lone.feed.due = 0.0
+    until(lambda: len(ticks(lone)) == 1)
+    lone.feed.begin(ticks(lone)[0])
     until(lambda: len(ticks(lone)) == 2)
     time.sleep(0.5)
     assert len(ticks(lone)) == 2, "one in work, one waiting"

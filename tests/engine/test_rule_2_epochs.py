@@ -58,8 +58,8 @@ class GoesOnAfterAnAbort(Processor):
 class TakesEveryBatch(Feed):
     """Breaks the rule: what was read ahead of an abort is handled after it, too."""
 
-    def begin(self, epoch: int) -> bool:
-        super().begin(epoch)
+    def begin(self, item: Assignment | Batch) -> bool:
+        super().begin(item)
         self._idle.clear()
         return True
 
@@ -96,7 +96,7 @@ def _in_flight(context: Context, member: Member) -> tuple[Assignment, Batch]:
     member.feed.go_on(first.epoch, dict.fromkeys(first.partitions, 0))
     context.send(Add(context.key(0), 1))
     batch = member.batch()
-    assert member.feed.begin(batch.epoch)
+    assert member.feed.begin(batch)
     return first, batch
 
 
@@ -108,7 +108,7 @@ def test_a_partition_is_given_away_when_the_batch_in_flight_has_ended(context: C
             with pytest.raises(TimeoutError):
                 new.assignment(seconds=2)
             transactions.write([context.event(1, 1)], batch.offsets, batch.group)
-            old.feed.end(batch=True)
+            old.feed.end()
             assert new.assignment().partitions == ((context.commands, 0),)
     assert context.amounts() == [1]
 
@@ -123,7 +123,7 @@ def test_without_that_wait_the_work_in_flight_is_wasted(context: Context, monkey
             with pytest.raises(AbortError):
                 transactions.write([context.event(1, 1)], batch.offsets, batch.group)
             transactions.abort()
-            old.feed.end(batch=True)
+            old.feed.end()
     assert context.amounts() == []
 
 
@@ -136,7 +136,7 @@ def test_an_abort_during_a_revocation_does_not_take_the_partitions_back(context:
             epoch = old.feed.rewind(batch.epoch)
             assert not old.feed.is_current(epoch)
             old.feed.go_on(epoch, dict.fromkeys(first.partitions, 0))
-            old.feed.end(batch=True)
+            old.feed.end()
             new.assignment()
             with pytest.raises(TimeoutError):
                 old.batch(seconds=2)  # records of a partition that belongs to another member
@@ -158,7 +158,7 @@ def test_with_a_rewind_of_any_epoch_it_would(context: Context) -> None:
             epoch = old.feed.rewind(batch.epoch)
             assert old.feed.is_current(epoch)
             old.feed.go_on(epoch, dict.fromkeys(first.partitions, 0))
-            old.feed.end(batch=True)
+            old.feed.end()
 
 
 def test_where_the_place_to_read_is_gone_a_new_epoch_begins(context: Context) -> None:

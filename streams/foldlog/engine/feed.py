@@ -22,7 +22,7 @@ log = structlog.get_logger()
 _POLL = 0.05  # s: the longest that one call holds the consumer
 _SOON = 0.005  # s: the shortest, where something is due and the process thread has not come to it yet
 _PATIENCE = 1.0  # s: work that runs longer has its partitions paused, so that polling can go on
-_IN_FLIGHT = 2  # batches handed over and not done: one being processed, one waiting
+_AHEAD = 1  # batches handed over whose work has not begun
 _LAST_CHANCE = 60.0  # s: how long a revocation waits for the batch in flight
 
 
@@ -48,7 +48,7 @@ class Feed:
         self._lock = threading.Lock()
         self._idle = threading.Event()
         self._idle.set()
-        self._credit = threading.Semaphore(_IN_FLIGHT)
+        self._credit = threading.Semaphore(_AHEAD)
         self._stopping = threading.Event()
         self._go_on: tuple[int, dict[Place, int]] | None = None
         self._paused = False
@@ -79,19 +79,22 @@ class Feed:
         """Lets the poll thread leave the group after the batch in flight."""
         self._stopping.set()
 
-    def begin(self, epoch: int) -> bool:
-        """Says that work on an item of this epoch begins; False where the epoch is over and nothing must be done."""
+    def begin(self, item: Assignment | Batch) -> bool:
+        """Says that work on an item begins; False where its epoch is over and nothing must be done.
+
+        The next batch is read from now on, not when the work ends: the threads' hand-over would wait for that.
+        """
+        if isinstance(item, Batch):
+            self._credit.release()
         with self._lock:
-            if epoch != self.epoch or self._stopping.is_set():
+            if item.epoch != self.epoch or self._stopping.is_set():
                 return False
             self._idle.clear()
             return True
 
-    def end(self, batch: bool) -> None:
+    def end(self) -> None:
         """Says that the work is done, whatever came of it."""
         self._idle.set()
-        if batch:
-            self._credit.release()
 
     def rewind(self, epoch: int) -> int:
         """Ends an epoch after an abort: what was read and not committed is dropped. Gives the new epoch.

@@ -40,7 +40,7 @@ class Processor:
 
     def take(self, item: Assignment | Batch) -> None:
         """Takes what the poll thread hands over; an exception means that the process must end."""
-        current = self._feed.begin(item.epoch)
+        current = self._feed.begin(item)
         try:
             match item:
                 case Assignment(epoch, places, group) if current:
@@ -53,7 +53,7 @@ class Processor:
             self._feed.stop()  # no later batch may move the offsets beyond this one
             raise
         finally:
-            self._feed.end(isinstance(item, Batch))
+            self._feed.end()
 
     def close(self) -> None:
         """Ends what is open."""

@@ -14,6 +14,7 @@ from foldlog.query.service import Service
 from foldlog.web.listening import Server
 
 _SWITCH_S = 0.0005  # an answer passes through several threads, and each waits so long for one that decodes rows
+_GARBAGE = 100_000  # objects between two looks for cycles; rows that are applied make many, and no cycles
 _LAST_ANSWERS = 3  # s for those who still wait for one at the end
 _LAST_STATEMENTS = 2  # s for readers' SQL, so that who waits for it is told
 
@@ -48,6 +49,7 @@ def run(service: Service, server: socket.socket, on_started: Callable[[], None],
     )
     sys.setswitchinterval(_SWITCH_S)
     gc.freeze()  # what is there by now stays: the collector need not look at it while people wait
+    gc.set_threshold(_GARBAGE, *gc.get_threshold()[1:])
     try:
         service.start(sql=sql)
         on_started()
