@@ -26,6 +26,8 @@ BENCH ?=
 SECONDS ?= 180
 SEED ?= 7
 CHAOS ?=
+# How often a commit is delayed: make chaos-rules RUNS=20
+RUNS ?= 20
 PYTHONS := $(if $(PYTHON),'$(PYTHON)',python3.13 python3.12 python3.11 python3 python)
 # A terminal sees pip's own progress; a log sees one line per step.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -61,7 +63,7 @@ chaos-smoke: $(DEV) ## half a minute of faults, as a test
 
 chaos-rules: $(DEV) ## each rule of the engine switched off must be caught; a commit delayed twenty times
 	@$(BIN)/python -m tests.chaos.rules
-	@$(BIN)/python -m tests.chaos.taint --runs 20
+	@$(BIN)/python -m tests.chaos.taint --runs $(RUNS)
 
 kill-tests: $(DEV) ## the tests that kill workers, with the whole purchase log and 100,000 transfers (half an hour)
 	@FOLDLOG_E2E_ORDERS=0 FOLDLOG_E2E_TRANSFERS=100000 $(BIN)/python -m pytest -p tests.no_skips --timeout 1800 tests/e2e $(PYTEST)

@@ -13,7 +13,7 @@ from Cython.Build import cythonize
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from setuptools import Distribution, Extension
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError
+from setuptools.errors import BaseError, CompileError, LinkError
 
 MODULE = "foldlog.engine.compiled"
 HERE = Path(__file__).parent
@@ -29,7 +29,7 @@ class CompilingHook(BuildHookInterface[Any]):
             return
         try:
             built = compiled()
-        except (BaseError, OSError) as error:
+        except (BaseError, CompileError, LinkError, OSError) as error:
             self.app.display_warning(f"{MODULE} is not compiled, commands go the long way: {error}")
             return
         build_data["pure_python"], build_data["infer_tag"] = False, True

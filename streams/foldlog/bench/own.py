@@ -105,12 +105,14 @@ class Own:
         headers = [("command-id", id_.encode())] if self.ids else []
         if self.replies:
             headers.append(("reply-to", b""))
-        place = self._commands, value, key, partition_of(key, PARTITIONS)
+        record = self._commands, value, key, partition_of(key, PARTITIONS)
         while True:
             try:
-                return producer.produce(*place, headers=headers)
+                producer.produce(*record, headers=headers)
             except BufferError:  # a load may be larger than the queue
                 producer.poll(0.1)
+            else:
+                return
 
     def seen(self) -> Iterator[Seen]:
         """Its events as committed readers see them."""
