@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
-COMPILED := streams/hatch_build.py streams/foldlog/engine/compiled.pyx
+COMPILED := $(wildcard streams/hatch_build.py streams/foldlog/engine/*.pyx streams/foldlog/engine/*.pxi)
 # Every context; TOPOLOGY=topologies.orders takes one.
 TOPOLOGY ?= $(sort $(patsubst topologies/%/__init__.py,topologies.%,$(wildcard topologies/*/__init__.py)))
 # Schemas must stay compatible with every release.

@@ -152,6 +152,7 @@ def test_ticks_that_are_not_taken_do_not_pile_up(lone: Member) -> None:
     until(lambda: len(ticks(lone)) == 2)
     time.sleep(0.5)
     assert len(ticks(lone)) == 2, "one in work, one waiting"
+    lone.feed.end()
 
 
 def test_after_its_epoch_nothing_comes_though_it_is_due(lone: Member) -> None:

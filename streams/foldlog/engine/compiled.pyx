@@ -5,194 +5,9 @@ It gives the same bytes. Whatever it does not know, and whatever fails, it leave
 is taken, whose answer holds. So nothing is changed here before everything of a command has succeeded.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItem
-from cpython.mem cimport PyMem_Free, PyMem_Realloc
-from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF
-from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
-from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport int64_t, uint8_t, uint64_t
-from libc.string cimport memcmp, memcpy
 
-cdef extern from "Python.h":
-    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
-    long long PyLong_AsLongLongAndOverflow(object number, int* overflow) except? -1
-    bint PyLong_CheckExact(object value)
-    bint PyUnicode_CheckExact(object value)
-
-cdef enum:
-    STRING = 0
-    LONG = 1
-    BOOLEAN = 2
-    OTHER = 3
-
-BY_FUNCTION = OTHER
-cdef Py_ssize_t FRAME = 5  # bytes before a record: Confluent's 0 and the id of its schema
-
-CODES = {str: STRING, int: LONG, bool: BOOLEAN}
-"""The types that are written and read here."""
-
-
-class Uncommon(Exception):
-    """What the short way does not know, or what fails on it; never leaves this module."""
-
-
-cdef inline Py_ssize_t varint(char* at, int64_t number) noexcept nogil:
-    """Writes Avro's long, at most ten bytes; gives how many."""
-    cdef uint64_t rest = (<uint64_t>number << 1) ^ <uint64_t>(number >> 63)
-    cdef Py_ssize_t size = 0
-    while rest > 127:
-        at[size] = <char>((rest & 127) | 128)
-        rest >>= 7
-        size += 1
-    at[size] = <char>rest
-    return size + 1
-
-
-cdef int64_t read_varint(const char* data, Py_ssize_t size, Py_ssize_t* at) except? -1:
-    cdef uint64_t number = 0
-    cdef int shift = 0
-    cdef uint8_t group
-    while True:
-        if at[0] >= size:
-            raise Uncommon
-        group = <uint8_t>data[at[0]]
-        at[0] += 1
-        if shift == 63 and group > 1:
-            raise Uncommon
-        number |= <uint64_t>(group & 127) << shift
-        if group < 128:
-            return <int64_t>(number >> 1) ^ -<int64_t>(number & 1)
-        shift += 7
-
-
-cdef class Bytes:
-    """Bytes that grow."""
-
-    cdef char* data
-    cdef Py_ssize_t size, room
-
-    def __dealloc__(self):
-        PyMem_Free(self.data)
-
-    cdef int need(self, Py_ssize_t more) except -1:
-        cdef Py_ssize_t room
-        cdef char* data
-        if self.size + more <= self.room:
-            return 0
-        room = 2 * (self.size + more) + 1024
-        data = <char*>PyMem_Realloc(self.data, room)
-        if data == NULL:
-            raise MemoryError
-        self.data, self.room = data, room
-        return 0
-
-    cdef int add(self, const char* data, Py_ssize_t size) except -1:
-        self.need(size)
-        memcpy(self.data + self.size, data, size)
-        self.size += size
-        return 0
-
-    cdef int add_long(self, int64_t number) except -1:
-        self.need(10)
-        self.size += varint(self.data + self.size, number)
-        return 0
-
-    cdef int add_sized(self, const char* data, Py_ssize_t size) except -1:
-        self.add_long(size)
-        return self.add(data, size)
-
-    cdef bytes taken(self):
-        return PyBytes_FromStringAndSize(self.data, self.size)
-
-
-cdef class Writing:
-    """How a record type is written: the frame, and for each field its name, its code and, for OTHER, a function."""
-
-    cdef object kind
-    cdef bytes frame, codes
-    cdef list names, calls
-
-    def __init__(self, kind, bytes frame, fields):
-        self.kind, self.frame = kind, frame
-        self.names = [name for name, _, _ in fields]
-        self.codes = bytes(code for _, code, _ in fields)
-        self.calls = [call for _, _, call in fields]
-
-    cdef int write(self, object record, Bytes out) except -1:
-        cdef Py_ssize_t size, place
-        cdef const char* text
-        cdef int code, overflow = 0
-        cdef long long number
-        if record.__class__ is not self.kind:
-            raise Uncommon
-        out.add(PyBytes_AS_STRING(self.frame), PyBytes_GET_SIZE(self.frame))
-        for place in range(PyBytes_GET_SIZE(self.codes)):
-            value = getattr(record, <str>self.names[place])
-            code = PyBytes_AS_STRING(self.codes)[place]
-            if code == STRING:
-                if not PyUnicode_CheckExact(value):
-                    raise Uncommon
-                text = PyUnicode_AsUTF8AndSize(value, &size)
-                out.add_sized(text, size)
-            elif code == LONG:
-                if not PyLong_CheckExact(value):
-                    raise Uncommon
-                number = PyLong_AsLongLongAndOverflow(value, &overflow)
-                if overflow:
-                    raise Uncommon
-                out.add_long(number)
-            elif code == BOOLEAN:
-                if value is not True and value is not False:
-                    raise Uncommon
-                out.add(b"\1" if value is True else b"\0", 1)
-            else:
-                written = self.calls[place](value)
-                if not PyBytes_CheckExact(written):
-                    raise Uncommon
-                out.add(PyBytes_AS_STRING(written), PyBytes_GET_SIZE(written))
-        return 0
-
-
-cdef class Reading:
-    """How a message of one schema, which begins with a frame, is read; all of its fields have a code."""
-
-    cdef object kind
-    cdef bytes frame, codes
-
-    def __init__(self, kind, bytes frame, codes):
-        self.kind, self.frame, self.codes = kind, frame, bytes(codes)
-
-    cdef bint is_of(self, bytes value) noexcept:
-        return memcmp(PyBytes_AS_STRING(value), PyBytes_AS_STRING(self.frame), PyBytes_GET_SIZE(self.frame)) == 0
-
-    cdef object read(self, bytes value):
-        cdef const char* data = PyBytes_AS_STRING(value)
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(value), at = PyBytes_GET_SIZE(self.frame), length, place
-        cdef Py_ssize_t count = PyBytes_GET_SIZE(self.codes)
-        cdef int code
-        cdef tuple values = PyTuple_New(count)
-        for place in range(count):
-            code = PyBytes_AS_STRING(self.codes)[place]
-            if code == STRING:
-                length = read_varint(data, size, &at)
-                if length < 0 or length > size - at:
-                    raise Uncommon
-                found = PyUnicode_DecodeUTF8(data + at, length, NULL)
-                at += length
-            elif code == LONG:
-                found = read_varint(data, size, &at)
-            else:
-                if at >= size or not 0 <= data[at] <= 1:
-                    raise Uncommon
-                found = data[at] == 1
-                at += 1
-            Py_INCREF(found)
-            PyTuple_SET_ITEM(values, place, found)
-        if at != size:
-            raise Uncommon
-        return self.kind(*values)
+include "wire.pxi"
 
 
 cdef class Packing:
@@ -242,10 +57,14 @@ cdef class Commands:
     cdef dict changed, cached
     cdef list events
     cdef int64_t partition, hits
+    # Of the command that is at hand:
+    cdef bytes id_, correlation, actor
+    cdef bint answered, lasting
     cdef Bytes out, item
 
     def __init__(self, *, readings, writings, accepts, headers, faults, decode, named, decide, evolve, handle,
-                 aggregate, reply, home, blank, prefix, places, reserved, first_ms, last_ms, kept, most, longest, largest):
+                 aggregate, reply, home, blank, prefix, places, reserved, first_ms, last_ms, kept, most, longest,
+                 largest):
         self.readings, self.writings, self.accepts = list(readings), writings, accepts
         self.headers, self.faults = headers, faults
         self.decode, self.named, self.decide, self.evolve, self.handle = decode, named, decide, evolve, handle
@@ -309,75 +128,80 @@ cdef class Commands:
 
     cdef bint one(self, message, dict rows, work) except -1:
         """One command; False where it must go the long way, of which nothing is done then."""
-        cdef bytes key, value, id_ = b"", correlation = b"", actor = None, handled
-        cdef bint answered = False, lasting
-        cdef str name
-        cdef int64_t milliseconds, version, count
-        cdef Bytes item = self.item
-        key, value = message.key(), message.value()
-        if key is None or value is None:
+        cdef bytes key = message.key(), value = message.value(), handled
+        cdef int64_t milliseconds = message.timestamp()[1]
+        if key is None or value is None or not self.first_ms <= milliseconds <= self.last_ms:
             return False
         partition = message.partition()
         if partition != self.partition:
             self.enter(partition, rows, work)
         aggregate = self.row(key)
-        if aggregate is None:
-            return False
-        headers = message.headers()
-        if headers is not None:
-            for header in <list>headers:
-                name, content = <str>(<tuple>header)[0], (<tuple>header)[1]
-                if name != "command-id" and name not in self.headers:
-                    continue
-                if content is None or not (<bytes>content).isascii():
-                    return False
-                if name == "command-id":
-                    id_ = content
-                elif name == "correlation-id":
-                    correlation = content
-                elif name == "actor":
-                    actor = content
-                elif name == "reply-to":
-                    answered = True
-                else:
-                    return False
-        if PyBytes_GET_SIZE(id_) > self.longest:
-            return False
-        lasting = PyBytes_GET_SIZE(id_) > 0 and not id_.startswith(self.places)
-        if not id_:
-            id_ = b"%b%d:%d" % (self.places, partition, message.offset())
-        milliseconds = message.timestamp()[1]
-        if not self.first_ms <= milliseconds <= self.last_ms:
+        if aggregate is None or not self.heads(message):
             return False
         command = self.read(value)
         if command.__class__ not in self.accepts or not same(self.named(command), key):
             return False
         handled = aggregate.handled
-        item.size = 0
-        item.add_sized(PyBytes_AS_STRING(id_), PyBytes_GET_SIZE(id_))
-        if lasting and self.is_remembered(handled, aggregate.count):
+        if self.lasting and self.is_remembered(handled, aggregate.count):
             return False
+        return self.decided(command, key, aggregate, handled, milliseconds, work)
+
+    cdef bint heads(self, message) except -1:
+        """Takes what the headers say; False where they say more than this way knows."""
+        cdef bytes id_ = b"", content
+        cdef str name
+        self.correlation, self.actor, self.answered = b"", None, False
+        headers = message.headers()
+        if headers is not None:
+            for header in <list?>headers:
+                name, given = (<tuple?>header)[0], (<tuple>header)[1]
+                if name != "command-id" and name not in self.headers:
+                    continue
+                if given is None or not (<bytes?>given).isascii():
+                    return False
+                content = given
+                if name == "command-id":
+                    id_ = content
+                elif name == "correlation-id":
+                    self.correlation = content
+                elif name == "actor":
+                    self.actor = content
+                elif name == "reply-to":
+                    self.answered = True
+                else:
+                    return False
+        if PyBytes_GET_SIZE(id_) > self.longest:
+            return False
+        self.lasting = PyBytes_GET_SIZE(id_) > 0 and not id_.startswith(self.places)
+        if not id_:
+            id_ = b"%b%d:%d" % (self.places, self.partition, message.offset())
+        self.id_ = id_
+        self.item.size = 0
+        self.item.add_sized(PyBytes_AS_STRING(id_), PyBytes_GET_SIZE(id_))
+        return True
+
+    cdef bint decided(self, command, bytes key, aggregate, bytes handled, int64_t milliseconds, work) except -1:
+        """Decides, folds and, once all of it has succeeded, adds it to the batch."""
+        cdef int64_t version = aggregate.version, count = aggregate.count
         state = aggregate.state
         events = self.decide(command, state)
         if not (isinstance(events, list) or isinstance(events, tuple)) or not events:
             return False
-        version, count = aggregate.version, aggregate.count
         written = []
         for event in events:
             version += 1
-            written.append(self.record(event, key, version, milliseconds, correlation, actor))
+            written.append(self.record(event, key, version, milliseconds))
             state = self.evolve(state, event)
-        if lasting:
+        if self.lasting:
             count, handled = self.remembered(version, count, handled)
         row = self.aggregate(version, count, handled, state)
-        if answered:
-            answer = self.reply(id_.decode(), "accepted", version)
-            work.replies.append((partition, answer))
+        if self.answered:
+            work.replies.append((self.partition, self.reply(self.id_.decode(), "accepted", version)))
         self.events += written
         self.changed[key] = row
         return True
 
-    cdef tuple record(self, event, bytes key, int64_t version, int64_t milliseconds, bytes correlation, bytes actor):
+    cdef tuple record(self, event, bytes key, int64_t version, int64_t milliseconds):
         """An event's key and value."""
         cdef Bytes out = self.out, item = self.item
         cdef bytes place = versioned(key, version)
@@ -390,15 +214,15 @@ cdef class Commands:
         out.add_long(version)
         out.add_long(milliseconds * 1000)
         out.add(item.data, item.size)
-        if correlation:
-            out.add_sized(PyBytes_AS_STRING(correlation), PyBytes_GET_SIZE(correlation))
+        if self.correlation:
+            out.add_sized(PyBytes_AS_STRING(self.correlation), PyBytes_GET_SIZE(self.correlation))
         else:
             out.add(item.data, item.size)
-        if actor is None:
+        if self.actor is None:
             out.add(b"\0", 1)
         else:
             out.add(b"\2", 1)
-            out.add_sized(PyBytes_AS_STRING(actor), PyBytes_GET_SIZE(actor))
+            out.add_sized(PyBytes_AS_STRING(self.actor), PyBytes_GET_SIZE(self.actor))
         out.add(b"\0", 1)
         if out.size + PyBytes_GET_SIZE(place) > self.largest:
             raise Uncommon

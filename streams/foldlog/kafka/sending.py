@@ -2,7 +2,8 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -76,20 +77,22 @@ class CommandProducer:
                 self._producer.produce(topic, value, key.encode(), on_delivery=told, headers=list(headers))
                 break
             except BufferError:
-                self._producer.poll(0.05)
+                self.wait(0.05)
             except KafkaException as error:
                 raise ClusterError(f"{topic}, key {key}: {_reason(error.args[0])}") from error
         self.sent += 1
-        self._producer.poll(0)
+        self.wait(0)
 
     def wait(self, seconds: float) -> None:
         """Serves acknowledgements for at most that long: the pause of a paced sender."""
-        self._producer.poll(seconds)
+        with _interrupts():
+            self._producer.poll(seconds)
 
     def drain(self) -> None:
         """Waits until each queued record is delivered or given up."""
-        while self._producer.flush(0.2):  # short, so that an interrupt is heard
-            pass
+        with _interrupts():
+            while self._producer.flush(0.2):  # short, so that an interrupt is heard
+                pass
 
     def flush(self) -> None:
         """Drains, and raises ClusterError where records had to be given up."""
@@ -105,6 +108,17 @@ class CommandProducer:
             self.delivered += 1
         else:
             self.failures[_reason(error)] += 1
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """Raises the interrupt that the client, called while it calls back itself, tells of as a failure of its own."""
+    try:
+        yield
+    except SystemError as error:
+        if "without setting an exception" in str(error):
+            raise KeyboardInterrupt from error
+        raise
 
 
 def _reason(error: KafkaError) -> str:
