@@ -27,6 +27,7 @@ from foldlog.core.partitioning import partition_of
 from foldlog.core.topology import Topology
 from foldlog.kafka.admin import apply
 from foldlog.kafka.reading import latest, read
+from foldlog.kafka.sending import Outgoing, queue
 
 MODULE = "foldlog.bench.measured"
 
@@ -105,14 +106,7 @@ class Own:
         headers = [("command-id", id_.encode())] if self.ids else []
         if self.replies:
             headers.append(("reply-to", b""))
-        record = self._commands, value, key, partition_of(key, PARTITIONS)
-        while True:
-            try:
-                producer.produce(*record, headers=headers)
-            except BufferError:  # a load may be larger than the queue
-                producer.poll(0.1)
-            else:
-                return
+        queue(producer, Outgoing(self._commands, partition_of(key, PARTITIONS), key, value, headers))
 
     def seen(self) -> Iterator[Seen]:
         """Its events as committed readers see them."""

@@ -2,8 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -34,14 +33,21 @@ def write_together(bootstrap: str, records: Iterable[Outgoing]) -> None:
     with reaching(bootstrap):
         producer.init_transactions(METADATA_S)
         producer.begin_transaction()
-        for topic, partition, key, value, headers in records:
-            while True:
-                try:
-                    producer.produce(topic, value, key, partition, headers=cast(Any, list(headers)))
-                    break
-                except BufferError:
-                    producer.poll(0.05)
+        for record in records:
+            queue(producer, record)
         producer.commit_transaction(60)
+
+
+def queue(producer: Producer, record: Outgoing) -> None:
+    """Hands a record to a producer; waits while its queue is full."""
+    topic, partition, key, value, headers = record
+    while True:
+        try:
+            producer.produce(topic, value, key, partition, headers=cast(Any, list(headers)))
+        except BufferError:
+            producer.poll(0.05)
+        else:
+            return
 
 
 class CommandProducer:
@@ -85,14 +91,20 @@ class CommandProducer:
 
     def wait(self, seconds: float) -> None:
         """Serves acknowledgements for at most that long: the pause of a paced sender."""
-        with _interrupts():
+        try:
             self._producer.poll(seconds)
+        except SystemError as error:
+            _interrupt(error)
+            raise
 
     def drain(self) -> None:
         """Waits until each queued record is delivered or given up."""
-        with _interrupts():
+        try:
             while self._producer.flush(0.2):  # short, so that an interrupt is heard
                 pass
+        except SystemError as error:
+            _interrupt(error)
+            raise
 
     def flush(self) -> None:
         """Drains, and raises ClusterError where records had to be given up."""
@@ -110,15 +122,10 @@ class CommandProducer:
             self.failures[_reason(error)] += 1
 
 
-@contextmanager
-def _interrupts() -> Iterator[None]:
+def _interrupt(error: SystemError) -> None:
     """Raises the interrupt that the client, called while it calls back itself, tells of as a failure of its own."""
-    try:
-        yield
-    except SystemError as error:
-        if "without setting an exception" in str(error):
-            raise KeyboardInterrupt from error
-        raise
+    if "without setting an exception" in str(error):
+        raise KeyboardInterrupt from error
 
 
 def _reason(error: KafkaError) -> str:
