@@ -61,6 +61,7 @@ def test_rows_are_a_dictionary_that_can_be_committed_and_rolled_back(
                     rows.set(key, value)
                     current = {**current, key: value} if value is not None else without(current, key)
                 case "get":
+                    rows.fetch([b"a", b"b", b"none", b"a"])  # the others are read one by one
                     assert rows.get(key) == current.get(key)
                 case "commit" if UNPACKABLE in current.values():
                     assert not rows.pack()

@@ -17,9 +17,11 @@ from foldlog.contracts.codec import Codec
 from foldlog.contracts.registry import Registry
 from foldlog.contracts.subjects import push
 from foldlog.core import Decider, Record, Topology, replace
+from foldlog.core.errors import DecodeError
 from foldlog.core.outcome import DeadLetter
 from foldlog.core.partitioning import partition_of
 from foldlog.engine import shortcut
+from foldlog.engine.aggregates import Aggregate
 from foldlog.engine.batch import Received
 from foldlog.engine.deciding import Deciding
 from foldlog.engine.remembered import MOST
@@ -83,6 +85,8 @@ class Sides(NamedTuple):
 
     def rows(self) -> dict[str, dict[int, Rows[Any]]]:
         """Empty rows for each way."""
+        for store in (store for stores in self.stores.values() for store in stores.values()):
+            store.apply({key: None for key, _ in store.rows()}, 0, 0)
         return {
             way: {number: kind.rows(self.stores[way][number], 1 << 20) for number in self.stores[way]}
             for way, kind in self.kinds.items()
@@ -145,6 +149,7 @@ orders = st.one_of(
     st.builds(Close, names),
     st.builds(Misbehave, names, st.sampled_from(HOWS)),
 )
+counts = st.builds(Count, amounts, st.booleans())
 texts = st.none() | st.sampled_from((b"", b"a", b"b" * 70, "é".encode(), b"\xff", b"x" * LONGEST_ID, b"x" * 201))
 ids = texts | st.sampled_from((b"c1", b"c2", b"c3"))
 headers = st.lists(
@@ -198,7 +203,8 @@ def message_of(each: Sent, found: Sides, kind: Deciding, offset: int) -> Message
     return Message(**place, key=key, value=value, timestamp=(1, each.time))
 
 
-def assert_same(found: Sides, batches: list[list[Sent]]) -> None:
+def assert_same(found: Sides, batches: list[list[Sent]], cold: bool = False) -> None:
+    """Both ways have the same outcome, also where each batch finds its rows in the `cold` store alone."""
     rows = found.rows()
     for number, batch in enumerate(batches):
         outcomes = []
@@ -209,30 +215,34 @@ def assert_same(found: Sides, batches: list[list[Sent]]) -> None:
         for way in WAYS:
             for own in rows[way].values():
                 own.drop() if not all(outcomes[0][4]) else own.apply(number + 1)
+                if cold:
+                    own.write()
+                    own.forget()
 
 
 relaxed = settings(deadline=None, max_examples=150)
 
 
 @relaxed
-@given(st.lists(sent(additions), max_size=3))
-def test_counters_come_out_the_same(counters: Sides, batches: list[list[Sent]]) -> None:
-    assert_same(counters, batches)
+@given(st.lists(sent(additions), max_size=3), st.booleans())
+def test_counters_come_out_the_same(counters: Sides, batches: list[list[Sent]], cold: bool) -> None:
+    assert_same(counters, batches, cold)
 
 
 @relaxed
-@given(st.lists(sent(orders), max_size=3))
-def test_accounts_come_out_the_same(accounts: Sides, batches: list[list[Sent]]) -> None:
-    assert_same(accounts, batches)
+@given(st.lists(sent(orders), max_size=3), st.booleans())
+def test_accounts_come_out_the_same(accounts: Sides, batches: list[list[Sent]], cold: bool) -> None:
+    assert_same(accounts, batches, cold)
 
 
-def test_ids_are_forgotten_alike(counters: Sides) -> None:
+@pytest.mark.parametrize("cold", [False, True])
+def test_ids_are_forgotten_alike(counters: Sides, cold: bool) -> None:
     """More commands than are remembered, then each of them once more."""
     commands = [
         Sent(Add("busy", 1), [("command-id", f"{'c' * (number % 70)}{number}".encode())], 0, "", 0)
         for number in range(2 * MOST)
     ]
-    assert_same(counters, [commands[:MOST], commands[MOST:], commands[::-1]])
+    assert_same(counters, [commands[:MOST], commands[MOST:], commands[::-1]], cold)
 
 
 def test_what_goes_the_usual_way_goes_the_short_one(counters: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,6 +260,25 @@ def test_what_goes_the_usual_way_goes_the_short_one(counters: Sides, monkeypatch
         cast(list[Received], messages), rows, Work(counters.topology.name, fresh.name, counters.codec, fresh.log)
     )
     assert long_way == ([3, 4] if shortcut.AVAILABLE else [0, 1, 2, 3, 4])
+
+
+@relaxed
+@given(counts, st.binary(max_size=12), st.booleans())
+def test_rows_are_read_alike(counters: Sides, count: Count, cut: bytes, long: bool) -> None:
+    """Rows as they are written, and rows that are damaged."""
+    short, long_way = (counters.kinds[way].rows(counters.stores[way][0], 0) for way in WAYS)
+    written = long_way._pack(Aggregate(3, 1, b"\2c\2", count) if long else Aggregate(3, 0, b"", count))
+    assert short.unpack(written) == long_way.unpack(written) == Aggregate(3, int(long), b"\2c\2" * long, count)
+    for damaged in (cut, written[:5] + cut, written + cut, written[: -len(cut)]):
+        assert read(short, damaged) == read(long_way, damaged)
+
+
+def read(rows: Rows[Any], packed: bytes) -> Any:
+    """What a row is read as, or why it is not."""
+    try:
+        return rows.unpack(packed)
+    except (DecodeError, IndexError) as error:
+        return str(error)
 
 
 def test_it_is_there_where_it_can_be_compiled() -> None:

@@ -23,7 +23,7 @@ from tests.engine.tally import Add, Context, eventually
 keys = st.integers(0, 120).map(b"%03d".__mod__)
 step = st.one_of(
     st.tuples(st.just("commit"), st.lists(keys, max_size=60)),
-    st.tuples(st.sampled_from(["abort", "write", "reopen"]), st.lists(keys, max_size=60)),
+    st.tuples(st.sampled_from(["abort", "write", "reopen", "crash", "cold"]), st.lists(keys, max_size=60)),
 )
 
 
@@ -36,6 +36,14 @@ class Checkpoints:
 
 def rows_over(store: Store) -> Rows[bytes]:
     return Rows(store, lambda row: row, lambda packed: packed, 1 << 16, marks=True)
+
+
+def replay(rows: Rows[bytes], log: list[tuple[bytes, bytes]]) -> None:
+    """Takes what the store has not, as a restore does."""
+    for key, value in log[rows.position :]:
+        rows.set(key, value)
+    assert rows.pack()
+    rows.apply(len(log), blind=True)
 
 
 @settings(max_examples=80, deadline=None)
@@ -52,11 +60,16 @@ def test_the_newest_snapshots_and_the_log_from_the_checkpoint_make_the_state(
             if what == "write":
                 rows.write()
                 continue
-            if what == "reopen":
-                rows.write()
+            if what == "cold":
+                rows.cached.clear()
+                continue
+            if what in ("reopen", "crash"):
+                if what == "reopen":
+                    rows.write()
                 store.close()
                 store = Store(Path(directory) / "0", "log")
                 rows = rows_over(store)
+                replay(rows, log)
                 snapshots.drop()
                 continue
             events = [(key, b"%d" % (len(log) + place)) for place, key in enumerate(changed)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from rocksdict import DBCompressionType, Options, Rdict
 
 from foldlog.core.errors import StoreError
 from foldlog.engine.store import Store
@@ -83,6 +84,37 @@ def test_a_store_whose_disk_is_full_is_cleared_once_there_is_room(tmp_path: Path
     assert done.stdout.endswith("row: b'v' 2\n")
 
 
+def test_many_rows_are_read_in_the_order_of_their_keys(store: Store) -> None:
+    store.apply({b"a": b"1", b"b": b"2"}, 1, 2)
+    assert store.get_all([b"b", b"x", b"a", b"b"]) == [b"2", None, b"1", b"2"]
+    assert store.get_all([]) == []
+    store.close()
+
+
+def test_what_changes_is_marked_until_it_is_settled(store: Store) -> None:
+    store.apply({b"unmarked": b"0"}, 1, 1)
+    store.apply({b"a": b"1", b"\xff": None}, 2, 2, marked=True)
+    store.apply({}, 3, 2, marked=True)
+    store.close()
+    again = Store(store.path, "log-1")
+    again.apply({b"a": b"2"}, 4, 2, marked=True)
+    first, second = again.marks()
+    assert (again.marked(first), again.marked(second)) == ([b"a", b"\xff"], [b"a"])
+    again.apply({b"b": b"3"}, 5, 3, marked=True, settled=[first])
+    assert [again.marked(mark) for mark in again.marks()] == [[b"a"], [b"b"]]
+    again.close()
+
+
+def test_a_store_that_is_there_is_opened_with_the_options_of_today(tmp_path: Path) -> None:
+    options = Options(raw_mode=True)
+    options.set_compression_type(DBCompressionType.snappy())
+    Rdict(str(tmp_path / "0"), options).close()
+    store = Store(tmp_path / "0", "log-1")
+    newest = max(store.path.glob("OPTIONS-*"), key=lambda path: int(path.name.partition("-")[2]))
+    assert "\n  compression=kNoCompression\n" in newest.read_text()
+    store.close()
+
+
 def test_a_store_of_another_log_is_emptied(store: Store) -> None:
     store.apply({b"a": b"1"}, 7, 1)
     store.close()
@@ -154,6 +186,8 @@ def test_damage_in_the_middle_shows_when_its_rows_are_read(store: Store) -> None
     assert (again.position, again.get(b"k00000")) == (9, ROWS[b"k00000"])
     with pytest.raises(StoreError, match="cannot be read: Corruption"):
         list(map(again.get, ROWS))
+    with pytest.raises(StoreError, match="cannot be read: Corruption"):
+        again.get_all([*ROWS])
     again.close()
 
 

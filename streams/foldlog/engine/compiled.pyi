@@ -16,6 +16,15 @@ class Packing:
     def __init__(self, writing: Writing, pack: Callable[[Any], bytes], largest: int) -> None: ...
     def __call__(self, aggregate: Any) -> bytes: ...
 
+class Unpacking:
+    def __init__(
+        self,
+        reading: Reading,
+        unpack: Callable[[bytes], Any],
+        aggregate: Callable[[int, int, bytes, Any], Any],
+    ) -> None: ...
+    def __call__(self, packed: bytes) -> Any: ...
+
 class Commands:
     def __init__(
         self,

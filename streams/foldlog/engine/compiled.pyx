@@ -41,6 +41,34 @@ cdef class Packing:
         return self.pack(aggregate)
 
 
+cdef class Unpacking:
+    """Bytes as aggregates: `unpack` where the short way does not know how."""
+
+    cdef Reading reading
+    cdef object unpack, aggregate
+
+    def __init__(self, Reading reading, unpack, aggregate):
+        self.reading, self.unpack, self.aggregate = reading, unpack, aggregate
+
+    def __call__(self, bytes packed):
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(packed), at = FRAME
+        cdef const char* data = PyBytes_AS_STRING(packed)
+        cdef int64_t version, count
+        cdef bytes handled = b""
+        try:
+            if size >= FRAME and self.reading.is_of(packed):
+                state = self.reading.part(packed, &at)
+                version, count = read_varint(data, size, &at), read_varint(data, size, &at)
+                if count > 0 and at < size:
+                    handled = PyBytes_FromStringAndSize(data + at, size - at - 1)
+                    return self.aggregate(version, count, handled, state)
+                if count == 0 and at == size:
+                    return self.aggregate(version, 0, handled, state)
+        except Exception:
+            pass
+        return self.unpack(packed)
+
+
 cdef class Commands:
     """The commands of one decider: `handle` is the long way, `faults` is what it may be taken for."""
 
@@ -54,9 +82,9 @@ cdef class Commands:
     cdef Py_ssize_t forgotten
     # Of the partition whose records are at hand:
     cdef object rows
-    cdef dict changed, cached
+    cdef dict changed, cached, fetched
     cdef list events
-    cdef int64_t partition, hits
+    cdef int64_t partition, hits, misses
     # Of the command that is at hand:
     cdef bytes id_, correlation, actor
     cdef bint answered, lasting
@@ -92,7 +120,7 @@ cdef class Commands:
         """Goes on with the records of a partition."""
         self.leave()
         self.rows = rows[partition]
-        self.changed, self.cached = self.rows.changed, self.rows.cached
+        self.changed, self.cached, self.fetched = self.rows.changed, self.rows.cached, self.rows.fetched
         self.events = work.events.setdefault(partition, [])
         self.partition = partition
         return 0
@@ -101,8 +129,9 @@ cdef class Commands:
         """Ends with the records of a partition, whose objects may be others when it is entered again."""
         if self.rows is not None:
             self.rows.hits += self.hits
-        self.rows = self.changed = self.cached = self.events = None
-        self.partition, self.hits = -1, 0
+            self.rows.misses += self.misses
+        self.rows = self.changed = self.cached = self.fetched = self.events = None
+        self.partition, self.hits, self.misses = -1, 0, 0
         return 0
 
     cdef object read(self, bytes value):
@@ -120,6 +149,11 @@ cdef class Commands:
             if found != NULL:
                 self.hits += 1
         if found != NULL:
+            return <object>found
+        found = PyDict_GetItem(self.fetched, key)
+        if found != NULL and <object>found is not None:
+            self.misses += 1
+            self.cached[key] = <object>found
             return <object>found
         aggregate = self.rows.get(key)
         if aggregate is None and key != self.reserved and self.home(key) == self.partition:

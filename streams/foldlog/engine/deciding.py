@@ -74,11 +74,15 @@ class Deciding(Aggregates):
 
     def rows(self, store: Store, memory: int) -> Rows[Aggregate]:
         """The aggregates of one partition."""
-        pack = shortcut.packing(self._decider, self._codec, self._pack) if self._compiled else self._pack
-        return Rows(store, pack, self._unpack, memory, marks=True)
+        if not self._compiled:
+            return super().rows(store, memory)
+        pack = shortcut.packing(self._decider, self._codec, self._pack)
+        unpack = shortcut.unpacking(self._decider, self._codec, self._unpack)
+        return Rows(store, pack, unpack, memory, marks=True)
 
     def handle_all(self, messages: Sequence[Received], rows: Mapping[int, Any], work: Work) -> None:
         """Decides the commands of a batch, each the short way where there is one and it can go it."""
+        _fetch(messages, rows)
         if self._short is None:
             super().handle_all(messages, rows, work)
         else:
@@ -219,3 +223,15 @@ def _time_of(message: Received) -> int:
     if not FIRST_MS <= time <= LAST_MS:
         raise DecodeError(f"the timestamp {time} is beyond the years 1 to 9999", "malformed")
     return time
+
+
+def _fetch(messages: Sequence[Received], rows: Mapping[int, Rows[Aggregate]]) -> None:
+    """Reads the aggregates that a batch will ask for."""
+    if all(own.whole for own in rows.values()):
+        return
+    keys: dict[int, list[bytes]] = {number: [] for number in rows}
+    for message in messages:
+        if (key := message.key()) is not None:
+            keys.setdefault(message.partition(), []).append(key)
+    for number, own in rows.items():
+        own.fetch(keys[number])

@@ -5,7 +5,7 @@ crash the log has what is missing. A store says itself how far it is.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Generic, TypeVar, cast
 
@@ -51,8 +51,22 @@ class Rows(Generic[T]):
         self._pack = pack
         self.cached: dict[bytes, T] = {}
         self._unwritten: dict[bytes, bytes | None] = {}
+        self.fetched: dict[bytes, T | None] = {}
         self._due = time.monotonic() + _WRITE_EVERY
         self._typical = _TYPICAL
+
+    def fetch(self, keys: Iterable[bytes]) -> None:
+        """Reads rows that this batch will ask for: together they cost half of what they cost one by one."""
+        missing = [*set(keys).difference(self.cached).difference(self._unwritten)]
+        found, decoded = self.store.get_all(missing), self._decoded
+        self.fetched = {
+            key: None if packed is None else decoded(packed) for key, packed in zip(missing, found, strict=True)
+        }
+
+    @property
+    def whole(self) -> bool:
+        """Whether every row is cached."""
+        return len(self.cached) >= self.count
 
     def get(self, key: bytes) -> T | None:
         """The row as this batch has it so far."""
@@ -63,12 +77,16 @@ class Rows(Generic[T]):
         if cached is not None:
             self.hits += 1
             return cached
-        packed = self._committed(key)
-        if packed is None:
+        found = self.fetched[key] if key in self.fetched else self._read(key)
+        if found is None:
             return None
         self.misses += 1
-        found = self.cached[key] = self._decoded(packed)
+        self.cached[key] = found
         return found
+
+    def _read(self, key: bytes) -> T | None:
+        packed = self._committed(key)
+        return None if packed is None else self._decoded(packed)
 
     def _decoded(self, packed: bytes) -> T:
         try:
@@ -130,6 +148,7 @@ class Rows(Generic[T]):
         """Forgets the overlay: its transaction was aborted."""
         self.changed = {}
         self.packed = {}
+        self.fetched = {}
 
     def forget(self) -> None:
         """Forgets all that the store does not have: it is at its own position again."""
@@ -140,9 +159,21 @@ class Rows(Generic[T]):
         self.position, self.count = self.store.position, self.store.count
         self._met = None if self.count else set()
 
-    def packed_of(self, key: bytes) -> bytes | None:
-        """A row as bytes, as this batch has it."""
-        return self.packed[key] if key in self.packed else self._committed(key)
+    def packed_of(self, keys: Iterable[bytes]) -> dict[bytes, bytes | None]:
+        """Rows as bytes, as this batch has them."""
+        found: dict[bytes, bytes | None] = {}
+        missing = []
+        for key in keys:
+            if key in self.packed:
+                found[key] = self.packed[key]
+            elif key in self._unwritten:
+                found[key] = self._unwritten[key]
+            elif (row := self.cached.get(key)) is not None:
+                found[key] = self._pack(row)
+            else:
+                missing.append(key)
+        found.update(zip(missing, self.store.get_all(missing), strict=True))
+        return found
 
     def load(self, packed: Mapping[bytes, bytes | None], position: int) -> None:
         """Takes rows as they are, up to a position of the log; they are not marked, and written where that is due."""

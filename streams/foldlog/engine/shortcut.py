@@ -72,6 +72,14 @@ def packing(
     return compiled.Packing(_writing(decider.state, codec), pack, LARGEST - len(LONGEST_KEY))
 
 
+def unpacking(
+    decider: Decider[Any, Any, Any], codec: Codec, unpack: Callable[[bytes], Aggregate]
+) -> Callable[[bytes], Aggregate]:
+    """`unpack`, the short way where there is one."""
+    readings = _readings([decider.state], codec) if AVAILABLE else []
+    return compiled.Unpacking(readings[0], unpack, Aggregate) if readings else unpack
+
+
 def _writing(record: type[Record], codec: Codec) -> "Writing":
     fields = [
         (field.name, compiled.CODES[kind], None)

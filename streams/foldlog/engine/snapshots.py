@@ -1,12 +1,13 @@
 """Snapshots by sweep: what changed since the last checkpoint is written down, a few rows with every batch.
 
-A sweep takes the log position P, then writes every row that is marked as changed, as it is when its turn comes, and
-ends with a checkpoint that holds P. A row that changes after its turn is in the log after P. So the newest snapshots
-and the log from P make the state, whatever happens in between; a sweep that is cut short begins again.
+A sweep takes the log position P and the marks that are there, then writes every row that they name, as it is when its
+turn comes, and ends with a checkpoint that holds P. A row that changes later is in the log after P, and in a mark of
+the next sweep. So the newest snapshots and the log from P make the state, whatever happens in between; a sweep that is
+cut short begins again.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from foldlog.contracts.codec import Codec
@@ -14,20 +15,38 @@ from foldlog.core.contract import Checkpoint
 from foldlog.engine.batch import Run
 from foldlog.engine.kind import Folding, Kind
 from foldlog.engine.rows import Rows
+from foldlog.engine.store import Store
 
 CHECKPOINT = b"\0checkpoint"  # its key; no aggregate's id has a NUL
 
+_MOST_SEEN = 200_000  # keys that a sweep keeps so as not to write a row twice; beyond, it may, which does no harm
 _LEAST = 50  # rows in a turn; otherwise as many as the batch has records, so that new rows do not outrun the sweep
 
 
 @dataclass
 class _Sweep:
-    """A sweep of one partition: the position it began at, the last key that is done, and this turn's keys."""
+    """A sweep of one partition: the position it began at, its marks, and the keys that are still to be written."""
 
     start: int
-    after: bytes = b""
-    turn: tuple[bytes, ...] = ()
-    ends: bool = False
+    marks: list[bytes]
+    left: list[bytes]  # of those, the ones whose keys are not taken yet
+    keys: list[bytes] = field(default_factory=list)
+    seen: set[bytes] = field(default_factory=set)
+
+    def next(self, store: Store, most: int) -> list[bytes]:
+        """The next keys, at most so many."""
+        while self.left and len(self.keys) < most:
+            new = [key for key in store.marked(self.left.pop(0)) if key not in self.seen]
+            self.keys += new
+            if len(self.seen) < _MOST_SEEN:
+                self.seen.update(new)
+        turn, self.keys = self.keys[:most], self.keys[most:]
+        return turn
+
+    @property
+    def ends(self) -> bool:
+        """Whether no key is left."""
+        return not (self.keys or self.left)
 
 
 class Snapshots:
@@ -53,14 +72,13 @@ class Snapshots:
             sweep = self._sweeps.get(number)
             if sweep is None and rows.position - rows.store.since >= self._every:
                 rows.write()  # so that every change until now is marked
-                sweep = self._sweeps[number] = _Sweep(rows.position)
+                marks = rows.store.marks()
+                sweep = self._sweeps[number] = _Sweep(rows.position, marks, [*marks])
             if sweep is not None:
                 yield Run(self.topic, number, self._turn(sweep, rows, max(_LEAST, records)))
 
     def _turn(self, sweep: _Sweep, rows: Rows[Any], most: int) -> list[tuple[bytes, bytes | None]]:
-        sweep.turn = tuple(rows.store.changed(most, sweep.after))
-        sweep.ends = len(sweep.turn) < most
-        records: list[tuple[bytes, bytes | None]] = [(key, rows.packed_of(key)) for key in sweep.turn]
+        records: list[tuple[bytes, bytes | None]] = [*rows.packed_of(sweep.next(rows.store, most)).items()]
         if sweep.ends:
             records.append((CHECKPOINT, self._codec.encode(Checkpoint(sweep.start, rows.store.log_id, rows.count))))
         return records
@@ -68,13 +86,11 @@ class Snapshots:
     def committed(self, partitions: Mapping[int, Rows[Any]]) -> None:
         """The batch's transaction is committed: its turns are done."""
         for number, sweep in list(self._sweeps.items()):
-            rows = partitions[number]
-            rows.settled.update(sweep.turn)
             if sweep.ends:
+                rows = partitions[number]
+                rows.settled.update(sweep.marks)
                 rows.store.since = sweep.start
                 del self._sweeps[number]
-            elif sweep.turn:
-                sweep.after, sweep.turn = sweep.turn[-1], ()
 
     def drop(self) -> None:
         """Nothing of the sweeps under way counts."""

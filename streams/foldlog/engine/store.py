@@ -2,12 +2,14 @@
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+import msgspec
 import structlog
-from rocksdict import BlockBasedOptions, Options, Rdict, WriteBatch
+from rocksdict import BlockBasedOptions, DBCompressionType, Options, Rdict, WriteBatch
 
 from foldlog.core.errors import StoreError
 
@@ -18,8 +20,9 @@ _POSITION = b"p"  # next offset of the log, decimal
 _LOG = b"t"  # id of the log's topic (one made anew has another history) and fingerprint of the rows
 _COUNT = b"n"  # number of rows, decimal
 _WRITTEN = b"w"  # seconds since the epoch, decimal
-_CHANGED = b"c"  # marks a row that changed since the last checkpoint
+_MARK = b"m"  # and a number that grows: keys of rows that changed since the last checkpoint, a list for each write
 _SINCE = b"s"  # position of that checkpoint, decimal
+_FORMAT = b"#2"  # of all this; what another release wrote is folded again
 _DAMAGE = ("Corruption", "No such file", "Invalid argument")
 
 
@@ -42,7 +45,13 @@ class Store:
 
     def get(self, key: bytes) -> bytes | None:
         """The row of a key, None where there is none."""
-        return self._get(_ROW + key)
+        found: bytes | None = self._get(_ROW + key)
+        return found
+
+    def get_all(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The row of each key, None where there is none; other threads go on meanwhile."""
+        found: list[bytes | None] = self._get([_ROW + key for key in keys])
+        return found
 
     def apply(
         self,
@@ -55,18 +64,18 @@ class Store:
     ) -> None:
         """Writes and deletes rows, moves the log position and notes the number of rows, all or nothing.
 
-        Rows may be `marked` as changed; rows that are `settled` lose their mark first.
+        With `marked` the keys are one mark more; marks that are `settled` go.
         """
         batch = WriteBatch(raw_mode=True)
-        for key in settled:
-            batch.delete(_CHANGED + key)
+        for mark in settled:
+            batch.delete(_MARK + mark)
         for key, row in rows.items():
             if row is None:
                 batch.delete(_ROW + key)
             else:
                 batch.put(_ROW + key, row)
-            if marked:
-                batch.put(_CHANGED + key, b"")
+        if marked and rows:
+            batch.put(_MARK + self._db.latest_sequence_number().to_bytes(8, "big"), msgspec.msgpack.encode([*rows]))
         batch.put(_POSITION, b"%d" % position)
         batch.put(_COUNT, b"%d" % count)
         batch.put(_SINCE, b"%d" % self.since)
@@ -84,15 +93,20 @@ class Store:
                 return
             yield key[1:], row
 
-    def changed(self, most: int, after: bytes) -> list[bytes]:
-        """The next keys of marked rows, in their order."""
-        found: list[bytes] = []
-        for key in cast(Iterator[bytes], self._db.keys(from_key=_CHANGED + after)):
-            if not key.startswith(_CHANGED) or len(found) == most:
-                break
-            if key != _CHANGED + after:
-                found.append(key[1:])
-        return found
+    def marks(self) -> list[bytes]:
+        """The marks, the oldest first."""
+        try:
+            keys = cast(Iterator[bytes], self._db.keys(from_key=_MARK))
+            return [key[1:] for key in takewhile(lambda key: key.startswith(_MARK), keys)]
+        except Exception as error:
+            raise StoreError(f"store {self.path} cannot be read: {error}") from error
+
+    def marked(self, mark: bytes) -> list[bytes]:
+        """The keys of a mark."""
+        try:
+            return msgspec.msgpack.decode(self._get(_MARK + mark) or b"", type=list[bytes])
+        except msgspec.DecodeError as error:
+            raise StoreError(f"store {self.path} cannot be read: {error}") from error
 
     def clear(self, why: str) -> None:
         """Deletes everything; the log has it all."""
@@ -110,15 +124,18 @@ class Store:
         except Exception as error:
             log.debug("store closed", store=str(self.path), because=str(error))
 
+    def _named(self) -> bytes:
+        return self.log_id.encode() + _FORMAT
+
     def _name(self) -> None:
         try:
-            self._db[_LOG] = self.log_id.encode()
+            self._db[_LOG] = self._named()
         except Exception as error:
             raise StoreError(f"store {self.path} cannot be written: {error}") from error
 
     def _load(self) -> None:
         known = self._get(_LOG)
-        if known != self.log_id.encode():
+        if known != self._named():
             if known is not None:
                 self.clear("it is of another log, or of rows of another shape")
             self._name()
@@ -127,24 +144,29 @@ class Store:
         self.since = int(self._get(_SINCE) or 0)
         self.written = float(self._get(_WRITTEN) or time.time())
 
-    def _get(self, key: bytes) -> bytes | None:
+    def _get(self, key: Any) -> Any:
+        """The value of a key, or those of a list of keys."""
         try:
-            found: bytes | None = self._db.get(key)
+            return self._db.get(key)
         except Exception as error:
             raise StoreError(f"store {self.path} cannot be read: {error}") from error
-        return found
 
 
 def _open(path: Path) -> Rdict:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return Rdict(str(path), _options())
+        return _opened(path)
     except Exception as error:
         if not any(sign in str(error) for sign in _DAMAGE):  # a lock or a full disk is no reason to delete
             raise StoreError(f"store {path} cannot be opened: {error}") from error
         log.warning("store is damaged, it is folded again from its log", store=str(path), because=str(error))
         shutil.rmtree(path, ignore_errors=True)
-        return Rdict(str(path), _options())
+        return _opened(path)
+
+
+def _opened(path: Path) -> Rdict:
+    options = _options()  # named twice: a store that is there already would have those that it was made with
+    return Rdict(str(path), options, {"default": options})
 
 
 def _options() -> Options:
@@ -153,7 +175,12 @@ def _options() -> Options:
     options.set_write_buffer_size(16 << 20)
     options.set_keep_log_file_num(1)
     options.set_max_open_files(64)
+    # Who is looked up is cached decoded; of the others each is in another block, so the page cache is cache enough.
+    options.set_compression_type(DBCompressionType.none())
+    options.set_memtable_whole_key_filtering(True)
+    options.set_memtable_prefix_bloom_ratio(0.1)
     table = BlockBasedOptions()
+    table.disable_cache()
     table.set_bloom_filter(10, False)  # most look-ups that miss are of new aggregates
     options.set_block_based_table_factory(table)
     return options

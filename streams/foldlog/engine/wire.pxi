@@ -164,28 +164,35 @@ cdef class Reading:
         return memcmp(PyBytes_AS_STRING(value), PyBytes_AS_STRING(self.frame), PyBytes_GET_SIZE(self.frame)) == 0
 
     cdef object read(self, bytes value):
+        """A record that is all of a message."""
+        cdef Py_ssize_t at = FRAME
+        record = self.part(value, &at)
+        if at != PyBytes_GET_SIZE(value):
+            raise Uncommon
+        return record
+
+    cdef object part(self, bytes value, Py_ssize_t* at):
+        """A record; the place moves behind it."""
         cdef const char* data = PyBytes_AS_STRING(value)
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(value), at = PyBytes_GET_SIZE(self.frame), length, place
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(value), length, place
         cdef Py_ssize_t count = PyBytes_GET_SIZE(self.codes)
         cdef int code
         cdef tuple values = PyTuple_New(count)
         for place in range(count):
             code = PyBytes_AS_STRING(self.codes)[place]
             if code == STRING:
-                length = read_varint(data, size, &at)
-                if length < 0 or length > size - at:
+                length = read_varint(data, size, at)
+                if length < 0 or length > size - at[0]:
                     raise Uncommon
-                found = PyUnicode_DecodeUTF8(data + at, length, NULL)
-                at += length
+                found = PyUnicode_DecodeUTF8(data + at[0], length, NULL)
+                at[0] += length
             elif code == LONG:
-                found = read_varint(data, size, &at)
+                found = read_varint(data, size, at)
             else:
-                if at >= size or not 0 <= data[at] <= 1:
+                if at[0] >= size or not 0 <= data[at[0]] <= 1:
                     raise Uncommon
-                found = data[at] == 1
-                at += 1
+                found = data[at[0]] == 1
+                at[0] += 1
             Py_INCREF(found)
             PyTuple_SET_ITEM(values, place, found)
-        if at != size:
-            raise Uncommon
         return self.kind(*values)
