@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from foldlog.cluster import Cluster, docker, embedded, locate
 from foldlog.cluster.registry import API
@@ -16,6 +17,10 @@ REGISTRY_IMAGE = "apicurio/apicurio-registry:3.3.3"
 # A run that a shell started in the background inherits an ignored SIGINT, and so would every process that a test
 # starts and then interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says how busy the machine is, nothing about what is tested.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session")

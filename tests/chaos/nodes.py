@@ -24,7 +24,7 @@ from foldlog.core.errors import ClusterError
 from tests.chaos.wire import Proxy
 
 COUNT = 3
-BOOT_S = 90.0
+BOOT_S = 180.0
 
 # Sessions and elections are short, so that many faults fit into minutes; min.isr 2 of 3 so that one may be lost.
 PROPERTIES = """\

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from foldlog.cli.main import main
 from foldlog.cluster import Cluster
@@ -22,6 +22,8 @@ from foldlog.core.topics import topics
 from foldlog.core.topology import Topology
 from foldlog.kafka.admin import apply
 from tests.cli.bank import bank
+from tests.engine.running import eventually
+from tests.engine.visible import visible
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,18 @@ class Context:
 
     def write(self, topic: str, *records: tuple[str, bytes | None], key_of: Callable[[str], str] = str) -> None:
         """Writes key and value pairs in one transaction, each to the partition of its owner, as the engine does."""
-        declared = {each.name: each.partitions for each in topics(self.topology)}
-        count = declared.get(topic, self.topology.partitions)  # another generation of a view is not declared
+        count = self._partitions(topic)
         producer = self._transactional()
         producer.begin_transaction()
         for key, value in records:
             place = partition_of(key_of(key).encode(), count)
             producer.produce(topic, value, key.encode(), partition=place)
         producer.commit_transaction()
+        self.visible(topic)
+
+    def visible(self, topic: str) -> None:
+        """Returns once committed readers see all that is in a topic by now."""
+        visible(self.cluster.bootstrap, topic, self._partitions(topic))
 
     def abort(self, topic: str, key: str, value: bytes) -> None:
         """Writes a record in a transaction that is aborted: no committed reader may see it."""
@@ -95,11 +101,27 @@ class Context:
         producer.flush()
         producer.abort_transaction()
 
+    def _partitions(self, topic: str) -> int:
+        declared = {each.name: each.partitions for each in topics(self.topology)}
+        return declared.get(topic, self.topology.partitions)  # another generation of a view is not declared
+
     def _transactional(self) -> Producer:
         name = f"{self.name}-tests-{uuid.uuid4()}"
         producer = Producer({"bootstrap.servers": self.cluster.bootstrap, "transactional.id": name, "linger.ms": 5})
         producer.init_transactions()
         return producer
+
+
+def commit(consumer: Consumer, marks: list[TopicPartition]) -> None:
+    """Commits offsets; until the cluster's coordinator has started, again and again."""
+
+    def is_done() -> bool:
+        try:
+            return bool(consumer.commit(offsets=marks, asynchronous=False))
+        except KafkaException:
+            return False
+
+    eventually(is_done, "the commit")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from foldlog.core.contract import Process
 from foldlog.core.errors import EngineError
 from foldlog.core.meta import Meta
 from tests.cli.bank import Open, Transfer
-from tests.cli.conftest import Context
+from tests.cli.conftest import Context, commit
 
 LOG = tuple(
     Purchase(str(number), "00001", date(1997, month, 1), 2, Decimal("1.50"))
@@ -115,7 +115,7 @@ def test_a_marker_behind_the_last_record_is_nothing_to_read(context: Context, sa
     context.write(f"{context.name}.transfer", ("t2", context.codec.encode(running, Process(1, False))))
     context.write(f"{context.name}.transfer", ("t1", context.codec.encode(ended, Process(2, True))))
     read_all(context, f"{context.name}.account", f"{context.name}.account.commands")
-    watched = settling(context, sagas, stall_s=5)
+    watched = settling(context, sagas, stall_s=60)
     watched.wait(2, lambda _: None)
     assert (sagas.ended, sagas.open) == ({"t1"}, {"t2"})
     assert watched.ended_at is not None
@@ -135,7 +135,7 @@ def read_all(context: Context, group: str, topic: str) -> None:
                 offsets[message.partition() or 0] = (message.offset() or 0) + 1
             else:
                 waiting.discard(message.partition() or 0)
-    consumer.commit(offsets=[TopicPartition(topic, p, o) for p, o in offsets.items()], asynchronous=False)
+    commit(consumer, [TopicPartition(topic, p, o) for p, o in offsets.items()])
     consumer.close()
 
 

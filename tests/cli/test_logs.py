@@ -92,7 +92,11 @@ def worker(context: Context, home: Path, *arguments: str, **env: str) -> subproc
 def test_every_line_of_a_worker_is_json(empty: Context, tmp_path: Path) -> None:
     with worker(empty, tmp_path, "--apply", FOLDLOG_LOG_FORMAT="json", FOLDLOG_LOG_LEVEL="debug") as process:
         assert process.stderr is not None
-        lines = [process.stderr.readline()]
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if "state" in json.loads(line):  # its figures: it runs, and hears signals
+                break
         process.send_signal(signal.SIGINT)
         lines += process.stderr.readlines()
     assert process.returncode == 0, lines

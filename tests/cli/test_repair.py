@@ -52,17 +52,20 @@ def at(context: Context, offset: int, topic: str = "account.commands") -> str:
 
 def orders(context: Context) -> list[Repair]:
     """Every order so far, the latest last."""
+    context.visible(topics.repairs(context.name))
     entries = read(context.cluster.bootstrap, topics.repairs(context.name))
     found = [context.codec.decode(entry.value or b"") for entry in entries]
     return sorted((each for each in found if isinstance(each, Repair)), key=lambda each: each.time)
 
 
 def commands(context: Context) -> list[Entry]:
+    context.visible(f"{context.name}.account.commands")
     return list(read(context.cluster.bootstrap, f"{context.name}.account.commands"))
 
 
 def listed(cli: Cli, context: Context, *options: str) -> dict[int, str]:
     """Status by offset."""
+    context.visible(topics.repairs(context.name))
     ran = cli("dead-letters", "list", context.name, "--json", *options)
     return {int(row["place"].rpartition(":")[2]): row["status"] for row in json.loads(ran.out)}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]
 
 from foldlog.cli import loading
@@ -23,8 +23,7 @@ from foldlog.contracts.registry import Registry
 from foldlog.contracts.subjects import push
 from foldlog.core.topics import topics
 from foldlog.kafka.admin import apply
-from tests.cli.conftest import Cli
-from tests.engine.running import eventually
+from tests.cli.conftest import Cli, commit
 
 ENGINE = Path(__file__).parents[1] / "engine"
 SHOP, LOYALTY = "tests.engine.shop", "tests.engine.loyalty"
@@ -129,16 +128,8 @@ def test_a_new_version_of_an_event_shows_who_can_read_it(cli: Cli, running: Mark
 def read(cluster: Cluster, group: str, topic: str) -> None:
     """Commits an offset, as a service written in any language does."""
     consumer = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": group, "log_level": 0})
-    eventually(lambda: committed(consumer, topic), "a commit")
+    commit(consumer, [TopicPartition(topic, 0, 0)])
     consumer.close()
-
-
-def committed(consumer: Consumer, topic: str) -> bool:
-    """False while the cluster's coordinator is still starting."""
-    try:
-        return bool(consumer.commit(offsets=[TopicPartition(topic, 0, 0)], asynchronous=False))
-    except KafkaException:
-        return False
 
 
 def test_contracts_hold(cli: Cli) -> None:

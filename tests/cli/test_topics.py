@@ -10,6 +10,7 @@ from foldlog.core.errors import ClusterError, ConfigError
 from foldlog.core.topics import Topic, topics
 from foldlog.kafka.admin import apply, differences, require
 from tests.cli.conftest import Cli, Context
+from tests.engine.running import eventually
 
 
 def test_from_nothing_to_as_declared(empty: Context, cli: Cli) -> None:
@@ -44,7 +45,8 @@ def test_a_changed_setting_is_told_and_set_back(empty: Context) -> None:
         f"{topic.name}: segment.bytes is 1048576, declared is 2097152",
     ]
     assert [change.done for change in apply(bootstrap, [wanted], 1)] == ["changed", "changed"]
-    assert differences(bootstrap, [wanted], 1) == ()
+    # A broker hears of what the controller has written a moment later.
+    eventually(lambda: differences(bootstrap, [wanted], 1) == (), "the settings as declared")
 
 
 def test_settings_that_are_not_declared_are_left_alone(empty: Context) -> None:
@@ -60,6 +62,7 @@ def test_another_partition_count_is_refused_before_anything_is_changed(empty: Co
     bootstrap, topic = bootstrap_and_topic(empty, "counted")
     client = AdminClient({"bootstrap.servers": bootstrap})
     client.create_topics([NewTopic(topic.name, 5, 1)])[topic.name].result()
+    eventually(lambda: topic.name in client.list_topics(timeout=10).topics, "the topic")
     other = dataclasses.replace(topic, name=f"{topic.name}.other")
     with pytest.raises(ConfigError) as raised:
         apply(bootstrap, [other, topic], 1)

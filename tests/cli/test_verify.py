@@ -13,6 +13,7 @@ from foldlog.core import Meta, topics
 from foldlog.core.partitioning import partition_of
 from tests.cli.bank import Balance, Posted
 from tests.cli.conftest import Cli, Context, Ran
+from tests.cli.conftest import commit as commit_offsets
 
 RIGHT, WRONG = Balance(Decimal("1.50"), 1), Balance(Decimal("2.50"), 1)
 
@@ -36,7 +37,7 @@ def commit(context: Context, marks: list[TopicPartition]) -> None:
     """Says that the view has all events below these."""
     client = {"bootstrap.servers": context.cluster.bootstrap, "group.id": f"{context.name}.balances"}
     with closing(Consumer(client)) as consumer:
-        consumer.commit(offsets=marks, asynchronous=False)
+        commit_offsets(consumer, marks)
 
 
 def verify(cli: Cli, context: Context, *arguments: str) -> Ran:

@@ -84,6 +84,7 @@ def test_known_schemas_keep_working_and_unknown_ones_wait(
 def test_an_unknown_id_is_asked_for_once_and_again_later(
     line: Line, behind: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "FORGET_AFTER", 3600.0)
     for _ in range(3):
         with pytest.raises(DecodeError, match="the registry has no schema 2147483647"):
             behind.by_id(2147483647)

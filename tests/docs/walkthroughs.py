@@ -71,7 +71,7 @@ READERS = tuple(
     f"foldlog {each}"
     for each in ("view", "inspect", "dead-letters", "parked list", "parked show", "sagas list", "sagas show")
 )
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,8 @@ def _command(command: Command, code_is_asked: bool, terminal: Terminal) -> Itera
     elif words[0] == "curl":
         body = words[words.index("--json") + 1] if "--json" in words else ""
         headers = [words[number + 1] for number, word in enumerate(words) if word == "-H"]
-        yield from _run(Command(f"{CURL} {shlex.join([words[-1], body, *headers])}", command.shown), 0, terminal)
+        asked = Command(f"{CURL} {shlex.join([words[-1], body, *headers])}", command.shown)
+        yield from _run(asked, 0, terminal, again=not body)
     elif words[:2] == ["foldlog", "run"]:
         terminal.start_worker(line)
     elif words[:3] == ["foldlog", "edge", "webhook"]:
@@ -172,8 +173,9 @@ def _command(command: Command, code_is_asked: bool, terminal: Terminal) -> Itera
         yield from _run(command, None if code_is_asked else EXIT_CODES.get(" ".join(words), 0), terminal)
 
 
-def _run(command: Command, code: int | None, terminal: Terminal) -> Iterator[str]:
-    deadline = time.monotonic() + (PATIENCE_S if command.line.startswith(READERS) else 0)
+def _run(command: Command, code: int | None, terminal: Terminal, again: bool = False) -> Iterator[str]:
+    """`again` where the command only reads, so that who reads too early may read once more."""
+    deadline = time.monotonic() + (PATIENCE_S if again or command.line.startswith(READERS) else 0)
     while True:
         output = terminal.run(command.line)
         right = code in (None, terminal.code)

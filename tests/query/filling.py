@@ -11,6 +11,7 @@ from foldlog.core.topics import table, topics
 from foldlog.kafka.admin import apply
 from tests.engine.bank import Balance
 from tests.engine.running import PATIENCE, Bank
+from tests.engine.visible import visible
 
 Encoded = tuple[bytes, int, bytes | None]
 """Key, partition and value of a record."""
@@ -47,13 +48,14 @@ class Rows:
         return key.encode(), self._bank.home(key.encode()), value
 
     def put(self, rows: Iterable[Encoded]) -> None:
-        """Commits rows that are encoded already."""
+        """Commits rows that are encoded already; returns once everybody sees them."""
         self._producer.begin_transaction()
         for number, (key, partition, value) in enumerate(rows):
             self._producer.produce(self.topic, value, key, partition)
             if number % 1000 == 0:
                 self._producer.poll(0)
         self._producer.commit_transaction(PATIENCE)
+        visible(self._bank.cluster.bootstrap, self.topic, self._bank.topology.partitions)
 
 
 def second_generation(bank: Bank) -> str:

@@ -43,6 +43,8 @@ def _events(answer: httpx.Response) -> Iterator[Event]:
         name, _, value = line.partition(": ")
         if line:
             fields[name or "comment"] = value
+        elif fields.get("comment", "").startswith("ping"):  # every 15 s
+            fields = {}
         elif fields:
             yield Event(fields.get("id", ""), fields.get("event", "comment"), json.loads(fields.get("data", "null")))
             fields = {}

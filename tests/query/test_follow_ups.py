@@ -82,7 +82,8 @@ def test_all_of_many_transfers_are_seen(bank: Bank, served: Served, worker_of: S
         bank.ask(Open(target, "bob"))
         bank.send(TransferMoney(uuid.uuid4().hex, source, target, TEN))
         [after] = eventually(lambda: withdrawals(bank, source)[seen:], "the withdrawal")  # noqa: B023
-        answer = served.sql("SELECT amount FROM balances WHERE key = ?", [target], after=after, follow="true")
+        query = {"after": after, "follow": "true", "wait_ms": 30_000}
+        answer = served.sql("SELECT amount FROM balances WHERE key = ?", [target], **query)
         assert answer.json()["rows"] == [["10.00"]]
 
 

@@ -85,8 +85,11 @@ def test_killed_at_random_moments_it_is_equal_in_the_end(bank: Bank, serve: Serv
 
 
 def test_a_restart_reads_only_what_is_new(bank: Bank, serve: Serve) -> None:
+    said = "the replica is loaded"
+
     def loaded() -> int:
-        [line] = [line for line in served.output.splitlines() if "the replica is loaded" in line]
+        # It is loaded before it says so.
+        [line] = eventually(lambda: [line for line in served.output.splitlines() if said in line], said)
         return int(line.partition("applied=")[2].split()[0])
 
     rows = Rows(bank)

@@ -23,8 +23,11 @@ LARGE = "SELECT max(length(repeat('x' || range, 3000000))) FROM range(100000)"
 
 def children(served: Served) -> list[int]:
     """The processes that a service has started, by the kernel's word."""
-    tasks = Path(f"/proc/{served.process.pid}/task")
-    return sorted(int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split())
+    found: list[int] = []
+    for task in Path(f"/proc/{served.process.pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile has none
+            found += map(int, (task / "children").read_text().split())
+    return sorted(found)
 
 
 def lives(pid: int) -> bool:
