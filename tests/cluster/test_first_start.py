@@ -40,7 +40,7 @@ def test_ctrl_c_stops_what_was_started_and_removes_what_was_written(home: Path, 
                 break
         assert set(processes(Place.of(home))) == {"kafka", "registry"}
         starting.send_signal(signal.SIGINT)
-        starting.communicate(timeout=30)
+        starting.communicate(timeout=120)
     assert starting.returncode != 0
     assert processes(Place.of(home)) == {}
     assert sorted(path.name for path in (home / "cluster").iterdir()) == ["logs", "run"]

@@ -128,7 +128,7 @@ def test_an_engine_is_one_that_answers_a_ping(engine: Path, reply: bytes, answer
         listener.listen()
         thread = Thread(target=serve, args=(listener,))
         thread.start()
-        assert docker.answers() is answers
+        assert docker.answers(timeout=60) is answers
         thread.join()
 
 

@@ -50,7 +50,7 @@ async def publish(url: str, queue: str, messages: Iterable[aio_pika.Message]) ->
             async with channel(url) as open_channel:
                 await open_channel.declare_queue(queue, durable=True)
                 while waiting:
-                    await open_channel.default_exchange.publish(waiting[0], queue, timeout=5)
+                    await open_channel.default_exchange.publish(waiting[0], queue, timeout=30)
                     waiting.pop(0)
         except AWAY:
             await asyncio.sleep(0.2)

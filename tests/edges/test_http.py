@@ -40,10 +40,10 @@ class Api:
 @pytest.fixture(scope="module")
 def http(bank: Bank, worker: Worker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """The edge of the shared bank."""
-    edge = Edge(bank, tmp_path_factory.mktemp("edge"), "http", "--http", "127.0.0.1:0")
+    edge = Edge(bank, tmp_path_factory.mktemp("edge"), "http", "--http", "127.0.0.1:0", "--wait", "60")
     try:
         url = edge.said(r"http://\S+(?=;)")[0]
-        with httpx.Client(timeout=60) as client:
+        with httpx.Client(timeout=90) as client:
             yield Api(client, url, f"{url}/commands/{bank.name}")
         assert edge.stop() == 0, edge.output
         assert "Traceback" not in edge.output
@@ -118,13 +118,13 @@ def test_without_a_worker_the_answer_is_pending(bank: Bank, tmp_path: Path) -> N
         try:
             url = edge.said(r"http://\S+(?=;)")[0]
             answer = httpx.post(
-                f"{url}/commands/{idle.name}/Open", json={"account": "a"}, headers={"Prefer": "wait=1"}, timeout=30
+                f"{url}/commands/{idle.name}/Open", json={"account": "a"}, headers={"Prefer": "wait=5"}, timeout=30
             )
             assert answer.status_code == 202
             many = httpx.post(
                 f"{url}/commands/{idle.name}",
                 json=[{"type": "Open", "data": {"account": "a"}, "id": "o1"}],
-                headers={"Prefer": "wait=1"},
+                headers={"Prefer": "wait=5"},
                 timeout=30,
             )
             assert (many.status_code, [each["status"] for each in many.json()]) == (202, ["pending"])
@@ -237,7 +237,7 @@ def test_many_callers_at_once(http: Api, bank: Bank, id: str) -> None:
     open_account(http, id)
 
     async def post() -> list[int]:
-        async with httpx.AsyncClient(base_url=http.commands, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=http.commands, timeout=90) as client:
             answers = await asyncio.gather(
                 *(client.post("/Post", json={"account": id, "amount": str(Decimal(1))}) for _ in range(200))
             )

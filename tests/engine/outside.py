@@ -20,6 +20,8 @@ from urllib.parse import urlsplit, urlunsplit
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import Envelope
 
+from tests.adapters.programs import free_port
+
 
 class Sent(NamedTuple):
     """A message as it arrived."""
@@ -52,7 +54,9 @@ class Webhook:
         """Takes one message; the HTTP status."""
         message = json.loads(body)
         self.tries[message["to"]] += 1
-        time.sleep(self.pauses.get(message["to"], 0))
+        began = time.monotonic()
+        while time.monotonic() - began < self.pauses.get(message["to"], 0):  # which a test may end before its time
+            time.sleep(0.01)
         if self.refusals[message["to"]] > 0:
             self.refusals[message["to"]] -= 1
             return 503
@@ -91,8 +95,7 @@ class Target:
     def __init__(self, file: Path) -> None:
         self._file = file
         file.touch()
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port: int = free.getsockname()[1]
+        self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}/"
         self._process = self._started()
 
@@ -142,8 +145,7 @@ class Mailbox:
 def mailbox() -> Iterator[Mailbox]:
     """A mail server."""
     box = Mailbox()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     controller = Controller(box, hostname="127.0.0.1", port=port)
     controller.start()
     box.url = f"smtp://127.0.0.1:{port}"

@@ -22,6 +22,7 @@ class Proxy:
         self.delivered = threading.Event()  # the late request is with the broker
         self._upstream = upstream
         self._late: dict[int, float] = {}
+        self._now = threading.Event()  # whoever holds a request back need not wait any longer
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", port), backlog=64)
@@ -29,7 +30,12 @@ class Proxy:
     def late(self, api_key: int, seconds: float) -> None:
         """The next request with this api key is delivered so much later, whatever its client does meanwhile."""
         self.delivered.clear()
+        self._now.clear()
         self._late[api_key] = seconds
+
+    def deliver(self) -> None:
+        """Ends the wait of what is held back."""
+        self._now.set()
 
     @contextmanager
     def running(self) -> Iterator["Proxy"]:
@@ -66,7 +72,7 @@ class Proxy:
                 late = self._late.pop(struct.unpack_from(">h", frame, 4)[0], None)
                 if late is not None:
                     held = True
-                    time.sleep(late)
+                    self._now.wait(late)
                 broker.sendall(frame)
                 if late is not None:
                     self.delivered.set()

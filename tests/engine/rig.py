@@ -39,11 +39,11 @@ class Member:
         self.feed = feed(config, (context.commands,), context.settings, self.items.put)
         self._thread = threading.Thread(target=self.feed.run, name=f"poll-{instance}", daemon=True)
 
-    def assignment(self, seconds: float = 30) -> Assignment:
+    def assignment(self, seconds: float = 90) -> Assignment:
         """The next assignment; batches before it are passed over."""
         return cast(Assignment, self._next(Assignment, seconds))
 
-    def batch(self, seconds: float = 30) -> Batch:
+    def batch(self, seconds: float = 90) -> Batch:
         """The next batch."""
         return cast(Batch, self._next(Batch, seconds))
 

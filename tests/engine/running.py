@@ -26,13 +26,13 @@ from tests.engine.bank import bank
 from tests.engine.tail import Tail
 
 T = TypeVar("T")
-PATIENCE = 30.0  # s
+PATIENCE = 90.0  # s: a worker's start, or its hand-over, on a busy machine
 
 Headers = list[tuple[str, str | bytes | None]]
 
 
 def eventually(look: Callable[[], T | None], what: str = "it", patience: float = PATIENCE) -> T:
-    """What `look` gives once it gives something true; fails after 30 s, or as many as are said."""
+    """What `look` gives once it gives something true; fails after 90 s, or as many as are said."""
     deadline = time.monotonic() + patience
     while not (found := look()):
         assert time.monotonic() < deadline, f"{what} did not happen in {patience:.0f} s"
@@ -115,7 +115,15 @@ class Bank:
         id = id or uuid.uuid4().hex
         before = len(self.replies(id))
         self.send(command, id=id)
-        return eventually(lambda: self.replies(id)[before:], f"a reply to {command}")[0]
+        reply = eventually(lambda: self.replies(id)[before:], f"a reply to {command}")[0]
+        self._seen(reply.position)
+        return reply
+
+    def _seen(self, place: str | None) -> None:
+        """Waits until a place can be read: a transaction's end is written to one partition after the other."""
+        if place is not None:
+            topic, number, offset = place.rsplit(":", 2)
+            eventually(lambda: self.tail(topic).bounds(int(number))[1] > int(offset), f"{place} to be seen")
 
     def replies(self, id: str) -> list[Reply]:
         """Every reply to a command id."""

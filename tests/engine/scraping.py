@@ -52,7 +52,7 @@ def get(url: str, method: str = "GET", accept: str = "") -> tuple[int, Mapping[s
     """Status, headers and body of an answer, whatever the status."""
     request = urllib.request.Request(url, headers={"Accept": accept}, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, dict(answer.headers), answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:

@@ -45,7 +45,7 @@ class Tail:
         """The first offset that a partition still has, and the last stable one."""
         while True:
             try:
-                return self._consumer.get_watermark_offsets(TopicPartition(self._topic, number), timeout=10)
+                return self._consumer.get_watermark_offsets(TopicPartition(self._topic, number), timeout=60)
             except KafkaException as error:
                 if error.args[0].code() not in _NEW:
                     raise

@@ -105,7 +105,7 @@ class Context:
             place = partition_of(key, self.partitions)
             value = self.codec.encode(command)
             self.producer.produce(self.commands, value, key, place, headers=named, timestamp=timestamp)
-        assert self.producer.flush(20) == 0
+        assert self.producer.flush(60) == 0
 
     def events(self) -> list[Written]:
         """What a read_committed reader sees of the log, in order."""
@@ -135,11 +135,11 @@ class Context:
         """A transactional producer that is not the engine's."""
         config = {"bootstrap.servers": self.cluster.bootstrap, "transaction.timeout.ms": 60_000, "linger.ms": 0}
         producer = Producer({**config, "transactional.id": f"{self.name}.{name}"})
-        producer.init_transactions(20)
+        producer.init_transactions(60)
         return producer
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = 90) -> None:
     """Waits until the condition holds; fails where it never does."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -172,11 +172,11 @@ def _ends(bootstrap: str, topic: str, isolation: str) -> int:
 def committed(context: Context, partition: int = 0) -> TopicPartition:
     """The committed offset of the group with its metadata; a fresh cluster has no coordinator at first."""
     consumer = Consumer({"bootstrap.servers": context.cluster.bootstrap, "group.id": context.group})
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     try:
         while True:
             try:
-                found: TopicPartition = consumer.committed([TopicPartition(context.commands, partition)], 10)[0]
+                found: TopicPartition = consumer.committed([TopicPartition(context.commands, partition)], 60)[0]
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.NOT_COORDINATOR or time.monotonic() > deadline:
                     raise

@@ -37,14 +37,14 @@ def test_a_worker_that_is_stopped_leaves_and_the_other_serves_at_once(
     own_bank: Bank, start: Start, number: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bank = own_bank
-    one, two = (start("account", instance=name, FOLDLOG_SESSION_TIMEOUT_MS="30000") for name in ("one", "two"))
+    one, two = (start("account", instance=name, FOLDLOG_SESSION_TIMEOUT_MS="60000") for name in ("one", "two"))
     one.ready()
     two.ready()
     eventually(lambda: is_shared(bank, "account", "one", "two"))
     accounts = [bank.account_on(partition) for partition in range(3)]
     for account in accounts:
         bank.ask(Open(account, "ada"))
-    assert bank.owners("account") == {"one", "two"}
+    eventually(lambda: bank.owners("account") == {"one", "two"}, "offsets of both")
 
     began = time.monotonic()
     one.process.send_signal(number)
@@ -53,7 +53,7 @@ def test_a_worker_that_is_stopped_leaves_and_the_other_serves_at_once(
     took = time.monotonic() - began
     with capsys.disabled():
         sys.stdout.write(f" [{number.name}: served by the other {took:.2f} s after the signal] ")
-    assert took < 30, "long before the session would have ended"
+    assert took < 45, "long before the session would have ended"
     assert one.ended() == 0
     assert members(bank, "account") == {"two"}
     for account in accounts:
@@ -65,19 +65,20 @@ def test_a_worker_that_was_killed_comes_back_within_its_session_and_moves_no_par
     own_bank: Bank, start: Start
 ) -> None:
     bank = own_bank
-    one, two = (start("account", instance=name, FOLDLOG_SESSION_TIMEOUT_MS="30000") for name in ("one", "two"))
+    one, two = (start("account", instance=name, FOLDLOG_SESSION_TIMEOUT_MS="60000") for name in ("one", "two"))
     one.ready()
     two.ready()
     eventually(lambda: is_shared(bank, "account", "one", "two"))
+    restored = two.output.count("state=restoring")
     one.process.kill()
     one.ended()
     assert members(bank, "account") == {"one", "two"}, "its session goes on without it"
-    start("account", instance="one", FOLDLOG_SESSION_TIMEOUT_MS="30000").ready()
+    start("account", instance="one", FOLDLOG_SESSION_TIMEOUT_MS="60000").ready()
     accounts = [bank.account_on(partition) for partition in range(3)]
     for account in accounts:
         bank.ask(Open(account, "ada"))
-    assert bank.owners("account") == {"one", "two"}
-    assert two.output.count("state=restoring") == 0
+    eventually(lambda: bank.owners("account") == {"one", "two"}, "offsets of both")
+    assert two.output.count("state=restoring") == restored
 
 
 def test_by_default_a_heartbeat_tells_within_half_a_second() -> None:

@@ -12,7 +12,7 @@ from foldlog.engine import clients
 from foldlog.engine.beside import Beside
 from foldlog.settings import load
 from tests.engine.processes import Worker
-from tests.engine.running import Bank, fresh
+from tests.engine.running import Bank, eventually, fresh
 from tests.engine.till import Purchases, Regulars, Ring, tills
 
 Start = Callable[[], Worker]
@@ -50,6 +50,13 @@ def test_an_event_is_enriched_by_the_row_of_another_view(shop: Bank, start: Star
     worker = start().ready()
     buy(shop, "ada", "cd", "cd", "cd")
     shop.row("purchases", "ada", Purchases(3))
+
+    def has_arrived() -> bool:  # the row is on its topic; the view that looks into it hears of it a moment later
+        buy(shop, "ada", "probe")
+        found = shop.rows("regulars").get("probe")
+        return isinstance(found, Regulars) and found.by_regulars > 0
+
+    eventually(has_arrived, "a sale to a regular")
     buy(shop, "ada", "lp", "mc", "dvd", "mp3")  # keys on every partition
     buy(shop, "bob", "lp")
     for sku in ("mc", "dvd", "mp3"):

@@ -113,7 +113,7 @@ def test_after_the_fix_a_retry_drains_in_order_and_the_view_is_the_fold_of_the_l
     start("account", "balances", **MENDED).ready()
     bank.send(Post(bad, ten), Open(good, "bob"))
     bank.row("balances", good, Balance("bob"))
-    assert len(bank.waiting("balances", bad)) == 33
+    eventually(lambda: len(bank.waiting("balances", bad)) == 33, "what came after the fix waits too")
     bank.repair("retry", "balances", bad)
     flows(bank, "balances", bad)
     bank.send(Post(bad, ten))

@@ -90,7 +90,7 @@ def test_a_slow_or_failing_key_does_not_hold_up_others(own_bank: Bank, start: St
     bank, slow, failing = own_bank, uuid.uuid4().hex, uuid.uuid4().hex
     others = [uuid.uuid4().hex for _ in range(10)]
     with webhook() as hook:
-        hook.pauses[slow], hook.refusals[failing] = 6.0, 4
+        hook.pauses[slow], hook.refusals[failing] = 9.0, 4  # a sender waits 10 s for an answer
         worker = start("account", "tellers", FOLDLOG_NOTIFY=hook.url).ready()
         for what in ("a", "b", "c"):
             bank.send(*(Misbehave(account, what) for account in (slow, failing, *others)))

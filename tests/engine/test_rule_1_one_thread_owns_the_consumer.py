@@ -143,9 +143,16 @@ def test_a_call_from_another_thread_waits_for_the_poll(context: Context) -> None
     consumer = Consumer(clients.member(context.cluster.bootstrap, context.group, "a", context.settings))
     consumer.subscribe([context.commands])
     eventually(lambda: not consumer.consume(1, 0.1) and bool(consumer.assignment()))
-    poll = threading.Thread(target=consumer.consume, args=(1, 1.5))
+    polling = threading.Event()
+
+    def consume() -> None:
+        polling.set()
+        consumer.consume(1, 5)
+
+    poll = threading.Thread(target=consume)
     poll.start()
-    time.sleep(0.2)
+    assert polling.wait(60)
+    time.sleep(0.5)  # from the sign into the call; a slow machine may take some of the rest, too
     started = time.monotonic()
     consumer.assignment()
     waited = time.monotonic() - started

@@ -165,7 +165,7 @@ def test_where_the_place_to_read_is_gone_a_new_epoch_begins(context: Context) ->
     place = (context.commands, 0)
     context.send(*(Add(context.key(0), amount) for amount in range(3)))
     admin = AdminClient({"bootstrap.servers": context.cluster.bootstrap})
-    admin.delete_records([TopicPartition(*place, 2)])[TopicPartition(*place, 2)].result(10)
+    admin.delete_records([TopicPartition(*place, 2)])[TopicPartition(*place, 2)].result(60)
     with Member(context, "a").running() as member:
         first = member.assignment()
         member.feed.go_on(first.epoch, {place: 0})  # as one who stood still while another emptied the inbox

@@ -35,7 +35,8 @@ def said(url: str, request: bytes) -> bytes:
     answer = b""
     with socket.create_connection((host, int(port)), timeout=20) as connection, suppress(ConnectionError):
         connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
+        with suppress(OSError):  # one that was reset meanwhile is not connected any more, which is no ConnectionError
+            connection.shutdown(socket.SHUT_WR)
         while more := connection.recv(4096):
             answer += more
     return answer  # a server that closes with something unread resets the connection

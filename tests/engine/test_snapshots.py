@@ -1,30 +1,24 @@
 """Snapshots: a sweep at any pace, cut short anywhere, and the log's tail make the state."""
 
-import tempfile
-from collections.abc import Iterator
+import random
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from foldlog.cluster import Cluster
 from foldlog.contracts.codec import Codec
 from foldlog.core import topics
 from foldlog.core.contract import Checkpoint, Handled
+from foldlog.engine import store as stores
+from foldlog.engine.batch import Run
 from foldlog.engine.rows import Rows
 from foldlog.engine.snapshots import CHECKPOINT, Snapshots
 from foldlog.engine.store import Store
 from foldlog.kafka import reading
 from tests.engine.rig import Line
 from tests.engine.tally import Add, Context, eventually
-
-keys = st.integers(0, 120).map(b"%03d".__mod__)
-step = st.one_of(
-    st.tuples(st.just("commit"), st.lists(keys, max_size=60)),
-    st.tuples(st.sampled_from(["abort", "write", "reopen", "crash", "cold"]), st.lists(keys, max_size=60)),
-)
 
 
 class Checkpoints:
@@ -34,64 +28,111 @@ class Checkpoints:
         return f"{checkpoint.position} {checkpoint.rows}".encode()
 
 
-def rows_over(store: Store) -> Rows[bytes]:
-    return Rows(store, lambda row: row, lambda packed: packed, 1 << 16, marks=True)
+class Swept:
+    """One partition in memory: its log, its snapshots topic, and the store between them."""
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.log: list[tuple[bytes, bytes]] = []
+        self.topic: dict[bytes, bytes | None] = {}
+        self.snapshots = Snapshots("topic", cast(Codec, Checkpoints()), every)
+        self._path = path
+        self._open()
+
+    def _open(self) -> None:
+        self.rows = Rows[bytes](Store(self._path, "log"), lambda row: row, lambda packed: packed, 1 << 16, marks=True)
+
+    def commit(self, keys: Iterable[bytes]) -> None:
+        """A batch with an event for each key."""
+        events, runs = self._batch(keys)
+        self.log += events
+        self.rows.apply(len(self.log))
+        self.snapshots.committed({0: self.rows})
+        for run in runs:
+            self.topic |= dict(run.records)
+
+    def abort(self, keys: Iterable[bytes]) -> None:
+        """A batch that comes to nothing."""
+        self._batch(keys)
+        self.rows.drop()
+        self.snapshots.drop()
+
+    def _batch(self, keys: Iterable[bytes]) -> tuple[list[tuple[bytes, bytes]], list[Run]]:
+        events = [(key, b"%d" % (len(self.log) + place)) for place, key in enumerate(keys)]
+        for key, value in events:
+            self.rows.get(key)
+            self.rows.set(key, value)
+        assert self.rows.pack()
+        return events, list(self.snapshots.due({0: self.rows}, len(events)))
+
+    def write(self, _: object = None) -> None:
+        """The second is over."""
+        self.rows.write()
+
+    def cold(self, _: object = None) -> None:
+        """Nothing is cached any more."""
+        self.rows.cached.clear()
+
+    def crash(self, _: object = None) -> None:
+        """What was not written is lost, and taken from the log."""
+        self.rows.store.close()
+        self._open()
+        for key, value in self.log[self.rows.position :]:
+            self.rows.set(key, value)
+        assert self.rows.pack()
+        self.rows.apply(len(self.log), blind=True)
+        self.snapshots.drop()
+
+    def reopen(self, _: object = None) -> None:
+        """Stopped and started."""
+        self.rows.write()
+        self.crash()
+
+    def assert_restorable(self) -> None:
+        """The newest snapshots and the log from the checkpoint make the state."""
+        checkpoint = self.topic.get(CHECKPOINT)
+        start = int(checkpoint.split()[0]) if checkpoint else 0
+        snapshots = {key: value for key, value in self.topic.items() if key != CHECKPOINT} if checkpoint else {}
+        assert snapshots | dict(self.log[start:]) == dict(self.log)
 
 
-def replay(rows: Rows[bytes], log: list[tuple[bytes, bytes]]) -> None:
-    """Takes what the store has not, as a restore does."""
-    for key, value in log[rows.position :]:
-        rows.set(key, value)
-    assert rows.pack()
-    rows.apply(len(log), blind=True)
+STEPS = ("commit", "commit", "commit", "commit", "abort", "write", "write", "reopen", "crash", "cold")
 
 
-@settings(max_examples=80, deadline=None)
-@given(st.lists(step, max_size=25), st.integers(1, 40))
+@pytest.mark.parametrize("few", [0, 50, 1000])
+@pytest.mark.parametrize("universe", [10, 200])
+@pytest.mark.parametrize("every", [1, 40, 400])
 def test_the_newest_snapshots_and_the_log_from_the_checkpoint_make_the_state(
-    steps: list[tuple[str, list[bytes]]], every: int
+    every: int, universe: int, few: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        store = Store(Path(directory) / "0", "log")
-        rows, snapshots = rows_over(store), Snapshots("topic", cast(Codec, Checkpoints()), every)
-        log: list[tuple[bytes, bytes]] = []
-        written: dict[bytes, bytes | None] = {}  # what the snapshots topic keeps
-        for what, changed in steps:
-            if what == "write":
-                rows.write()
-                continue
-            if what == "cold":
-                rows.cached.clear()
-                continue
-            if what in ("reopen", "crash"):
-                if what == "reopen":
-                    rows.write()
-                store.close()
-                store = Store(Path(directory) / "0", "log")
-                rows = rows_over(store)
-                replay(rows, log)
-                snapshots.drop()
-                continue
-            events = [(key, b"%d" % (len(log) + place)) for place, key in enumerate(changed)]
-            for key, value in events:
-                rows.get(key)
-                rows.set(key, value)
-            assert rows.pack()
-            runs = list(snapshots.due({0: rows}, len(events)))
-            if what == "abort":
-                rows.drop()
-                snapshots.drop()
-                continue
-            log += events
-            rows.apply(len(log))
-            snapshots.committed({0: rows})
-            for run in runs:
-                written |= dict(run.records)
-        store.close()
-    checkpoint = written.pop(CHECKPOINT, None)
-    start = int(checkpoint.split()[0]) if checkpoint else 0
-    restored = (written if checkpoint else {}) | dict(log[start:])
-    assert restored == dict(log)
+    """Also where `few` marked keys, or as many as there are rows, become a mark for all."""
+    monkeypatch.setattr(stores, "_FEW", few)
+    chance, swept = random.Random(f"{every} {universe} {few}"), Swept(tmp_path / "0", every)
+    for _ in range(300):
+        keys = [b"%03d" % chance.randrange(universe) for _ in range(chance.randrange(60))]
+        getattr(swept, chance.choice(STEPS))(keys)
+        swept.assert_restorable()
+    assert CHECKPOINT in swept.topic
+    swept.rows.store.close()
+
+
+def test_rows_that_change_while_every_row_is_written_are_written_by_the_next_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "_FEW", 0)
+    keys, swept = [b"%03d" % number for number in range(120)], Swept(tmp_path / "0", 300)
+    for _ in range(3):
+        swept.commit(keys)
+        swept.write()
+    sizes = []
+    for _ in range(320):  # a batch of one at a time: fifty rows in a turn
+        before = len(swept.topic)
+        swept.commit([keys[0]])
+        swept.write()
+        sizes.append(len(swept.topic) - before)
+        swept.assert_restorable()
+    assert [size for size in sizes if size] == [50, 50, 21], "every row in turns, the checkpoint with the last"
+    assert int((swept.topic[CHECKPOINT] or b"").split()[0]) > 360, "and another sweep after it"
+    swept.rows.store.close()
 
 
 COMMANDS = 300

@@ -125,8 +125,7 @@ def test_a_refusal_is_tried_again_after_a_pause_and_then_all_is_undone(place: Pl
 
 def test_an_account_that_opens_during_the_pause_gets_its_gift(place: Place) -> None:
     (ada, bob, late), [id] = three(place, last_is_open=False), place.ids(1)
-    place.bank.send(RunErrand(id, ada, (bob, late), one))
-    place.bank.send(Open(late))
+    place.bank.send(RunErrand(id, ada, (bob, late), one), Open(late))  # at once: the pause is short
     place.ends(id, "completed")
     assert balances(place.bank)[late] == 100
 

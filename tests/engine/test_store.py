@@ -10,6 +10,7 @@ import pytest
 from rocksdict import DBCompressionType, Options, Rdict
 
 from foldlog.core.errors import StoreError
+from foldlog.engine import store as module
 from foldlog.engine.store import Store
 
 ROWS = {b"k%05d" % number: b"v" * 200 for number in range(2000)}
@@ -98,11 +99,34 @@ def test_what_changes_is_marked_until_it_is_settled(store: Store) -> None:
     store.close()
     again = Store(store.path, "log-1")
     again.apply({b"a": b"2"}, 4, 2, marked=True)
-    first, second = again.marks()
-    assert (again.marked(first), again.marked(second)) == ([b"a", b"\xff"], [b"a"])
+    (first, second), whole = again.take_marks()
+    assert (again.marked(first), again.marked(second), whole) == ([b"a", b"\xff"], [b"a"], False)
     again.apply({b"b": b"3"}, 5, 3, marked=True, settled=[first])
-    assert [again.marked(mark) for mark in again.marks()] == [[b"a"], [b"b"]]
+    assert [again.marked(mark) for mark in again.take_marks()[0]] == [[b"a"], [b"b"]]
     again.close()
+
+
+def test_one_mark_stands_for_every_row_where_more_would_be_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_FEW", 3)
+    for position in range(9):
+        store.apply({b"a": b"1", b"b": b"2"}, position, 2, marked=True)
+    store.close()
+    again = Store(store.path, "log-1")
+    again.apply({b"a": b"1"}, 9, 2, marked=True)
+    marks, whole = again.take_marks()
+    assert (len(marks), whole) == (2, True), "the first two names, then all"
+    again.apply({b"b": b"3"}, 10, 2, marked=True, settled=marks)
+    [mark], whole = again.take_marks()
+    assert (again.marked(mark), whole) == ([b"b"], False), "what changes while all are written"
+    again.close()
+
+
+def test_keys_come_in_turns(store: Store) -> None:
+    store.apply({b"": b"0", b"a": b"1", b"a\0": b"2", b"b": b"3"}, 1, 4)
+    assert store.keys(None, 2) == [b"", b"a"]
+    assert store.keys(b"a", 2) == [b"a\0", b"b"]
+    assert store.keys(b"b", 2) == []
+    store.close()
 
 
 def test_a_store_that_is_there_is_opened_with_the_options_of_today(tmp_path: Path) -> None:

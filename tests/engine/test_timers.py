@@ -52,18 +52,19 @@ def test_a_timer_may_ask_for_the_next_one(bank: Bank, worker: Worker) -> None:
     order = StandingOrder(name, account, one, every_ms=50, times=4)
     bank.send(Open(account), order)
     bank.row("standing", name, Standing(order, done=4))
+    eventually(lambda: payments(bank)[name] >= 4, "the payment that the last step has asked for")
     assert payments(bank)[name] == 4
     assert process(bank, name).timers == ()
 
 
 def test_a_cancelled_timer_does_not_go_off(bank: Bank, worker: Worker) -> None:
     account, name, other = ids(3)
-    order = StandingOrder(name, account, one, every_ms=1500)
+    order = StandingOrder(name, account, one, every_ms=8000)  # by then it is cancelled, also by a slow machine
     bank.send(Open(account), order)
     eventually(lambda: name in bank.rows("standing"))
     assert [timer.name for timer in process(bank, name).timers] == ["next"]
     bank.send(StopOrder(name))
-    bank.send(StandingOrder(other, account, one, every_ms=1600))
+    bank.send(StandingOrder(other, account, one, every_ms=8100))
     eventually(lambda: payments(bank)[other])
     assert payments(bank)[name] == 0
     assert process(bank, name).due is None

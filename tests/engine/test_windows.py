@@ -104,7 +104,7 @@ def test_late_events_are_counted_and_stay_in_the_log(shop: Bank, tmp_path: Path)
             lambda: late if (late := scrape(url_of(worker))["foldlog_late_events_total", "hourly"]) else None
         )
         assert found == 1
-        assert "late events" in worker.output
+        eventually(lambda: "late events" in worker.output, "a line about them")
     finally:
         worker.close()
 

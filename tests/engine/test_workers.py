@@ -39,12 +39,12 @@ def test_two_workers_share_and_the_second_takes_over(own_bank: Bank, start: Star
     bank.send(*(Open(account, "ada") for account in accounts))
     bank.send(*(Post(account, ten) for account in accounts))
     assert_each_is_processed_once(bank, accounts, 1)
-    assert bank.owners("account") == {"one", "two"}
+    eventually(lambda: bank.owners("account") == {"one", "two"}, "offsets of both")
     bank.send(*(Post(account, ten) for account in accounts))
     assert first.stop(signal.SIGTERM) == 0
     bank.send(*(Post(account, ten) for account in accounts))
     assert_each_is_processed_once(bank, accounts, 3)
-    assert bank.owners("account") == {"two"}
+    eventually(lambda: bank.owners("account") == {"two"}, "offsets of the second alone")
     assert second.stop() == 0
     assert not list(ROOT.glob(f"*{bank.name}*")), "a worker writes nothing into its working directory"
 
@@ -53,14 +53,14 @@ def test_two_workers_share_and_the_second_takes_over(own_bank: Bank, start: Star
 def test_a_worker_under_load_ends_within_seconds_and_loses_nothing(
     own_bank: Bank, start: Start, number: signal.Signals
 ) -> None:
-    bank, worker = own_bank, start("account", "balances", FOLDLOG_BATCH_RECORDS="10").ready()
+    bank, worker = own_bank, start("account", "balances", FOLDLOG_BATCH_RECORDS="2").ready()
     accounts = [uuid.uuid4().hex for _ in range(40)]
     bank.send(*(Open(account, "ada") for account in accounts))
     bank.send(*(Post(account, ten) for _ in range(50) for account in accounts))
     eventually(lambda: len(bank.log()) > 200)
     began = time.monotonic()
     assert worker.stop(number) == 0
-    assert time.monotonic() - began < 20, "it does not wait for all there is to do"
+    assert time.monotonic() - began < 40, "it does not wait for all there is to do"
     assert worker.errors == []
     assert not (worker.directory / "ready").exists()
     done = len(bank.log())

@@ -29,12 +29,18 @@ class _Sweep:
 
     start: int
     marks: list[bytes]
-    left: list[bytes]  # of those, the ones whose keys are not taken yet
+    whole: bool  # whether it writes every row, whatever else the marks name
+    left: list[bytes]  # of the marks, those whose keys are not taken yet
     keys: list[bytes] = field(default_factory=list)
     seen: set[bytes] = field(default_factory=set)
+    after: bytes | None = None
 
     def next(self, store: Store, most: int) -> list[bytes]:
         """The next keys, at most so many."""
+        if self.whole:
+            turn = store.keys(self.after, most)
+            self.whole, self.after = len(turn) == most, turn[-1] if turn else None
+            return turn
         while self.left and len(self.keys) < most:
             new = [key for key in store.marked(self.left.pop(0)) if key not in self.seen]
             self.keys += new
@@ -46,7 +52,7 @@ class _Sweep:
     @property
     def ends(self) -> bool:
         """Whether no key is left."""
-        return not (self.keys or self.left)
+        return not (self.whole or self.keys or self.left)
 
 
 class Snapshots:
@@ -72,8 +78,8 @@ class Snapshots:
             sweep = self._sweeps.get(number)
             if sweep is None and rows.position - rows.store.since >= self._every:
                 rows.write()  # so that every change until now is marked
-                marks = rows.store.marks()
-                sweep = self._sweeps[number] = _Sweep(rows.position, marks, [*marks])
+                marks, whole = rows.store.take_marks()
+                sweep = self._sweeps[number] = _Sweep(rows.position, marks, whole, [] if whole else [*marks])
             if sweep is not None:
                 yield Run(self.topic, number, self._turn(sweep, rows, max(_LEAST, records)))
 

@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import takewhile
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +20,9 @@ _POSITION = b"p"  # next offset of the log, decimal
 _LOG = b"t"  # id of the log's topic (one made anew has another history) and fingerprint of the rows
 _COUNT = b"n"  # number of rows, decimal
 _WRITTEN = b"w"  # seconds since the epoch, decimal
-_MARK = b"m"  # and a number that grows: keys of rows that changed since the last checkpoint, a list for each write
+_MARK = b"m"  # and a number that grows, and how many: keys of rows that changed since the last checkpoint, of one write
+_NUMBER = 8  # bytes of the first
+_FEW = 50_000  # marked keys that are always kept
 _SINCE = b"s"  # position of that checkpoint, decimal
 _FORMAT = b"#2"  # of all this; what another release wrote is folded again
 _DAMAGE = ("Corruption", "No such file", "Invalid argument")
@@ -36,6 +38,8 @@ class Store:
     def __init__(self, path: Path, log_id: str) -> None:
         self.path = path
         self.log_id = log_id
+        self.position = self.count = self.since = 0
+        self._marked, self._whole = 0, False  # keys in marks that are not taken yet, and whether one stands for all
         self._db = _open(path)
         try:
             self._load()
@@ -66,16 +70,14 @@ class Store:
 
         With `marked` the keys are one mark more; marks that are `settled` go.
         """
-        batch = WriteBatch(raw_mode=True)
+        new = len(rows) if marked and not self._whole else 0
+        total = self._marked + new
+        whole = self._whole or total > max(_FEW, count)
+        batch = _written(rows)
         for mark in settled:
             batch.delete(_MARK + mark)
-        for key, row in rows.items():
-            if row is None:
-                batch.delete(_ROW + key)
-            else:
-                batch.put(_ROW + key, row)
-        if marked and rows:
-            batch.put(_MARK + self._db.latest_sequence_number().to_bytes(8, "big"), msgspec.msgpack.encode([*rows]))
+        if new:
+            self._mark(batch, [] if whole else [*rows])
         batch.put(_POSITION, b"%d" % position)
         batch.put(_COUNT, b"%d" % count)
         batch.put(_SINCE, b"%d" % self.since)
@@ -85,6 +87,7 @@ class Store:
         except Exception as error:
             raise StoreError(f"store {self.path} cannot be written: {error}") from error
         self.position, self.count, self.written = position, count, time.time()
+        self._marked, self._whole = total, whole
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Every key and row."""
@@ -93,13 +96,14 @@ class Store:
                 return
             yield key[1:], row
 
-    def marks(self) -> list[bytes]:
-        """The marks, the oldest first."""
-        try:
-            keys = cast(Iterator[bytes], self._db.keys(from_key=_MARK))
-            return [key[1:] for key in takewhile(lambda key: key.startswith(_MARK), keys)]
-        except Exception as error:
-            raise StoreError(f"store {self.path} cannot be read: {error}") from error
+    def take_marks(self) -> tuple[list[bytes], bool]:
+        """The marks, the oldest first, and whether they stand for every row; what changes later is marked anew.
+
+        Where more keys are marked than there are rows, one mark stands for all: a standby's are never settled.
+        """
+        self._marked, self._whole = 0, False
+        marks = self._marks()
+        return marks, any(not _size(mark) for mark in marks)
 
     def marked(self, mark: bytes) -> list[bytes]:
         """The keys of a mark."""
@@ -108,6 +112,11 @@ class Store:
         except msgspec.DecodeError as error:
             raise StoreError(f"store {self.path} cannot be read: {error}") from error
 
+    def keys(self, after: bytes | None, most: int) -> list[bytes]:
+        """The next keys of rows, in their order."""
+        start = b"" if after is None else after + b"\0"
+        return [*islice(self._keys(_ROW, start), most)]
+
     def clear(self, why: str) -> None:
         """Deletes everything; the log has it all."""
         log.warning("store deleted, it is folded again from its log", store=str(self.path), because=why)
@@ -115,7 +124,8 @@ class Store:
         shutil.rmtree(self.path, ignore_errors=True)
         self._db = _open(self.path)
         self._name()
-        self.position = self.count = self.since = 0
+        self.position = self.count = self.since = self._marked = 0
+        self._whole = False
 
     def close(self) -> None:
         """Releases the files; what RocksDB could not write before it complains of again, and the log has it."""
@@ -143,6 +153,25 @@ class Store:
         self.count = int(self._get(_COUNT) or 0)
         self.since = int(self._get(_SINCE) or 0)
         self.written = float(self._get(_WRITTEN) or time.time())
+        sizes = [*map(_size, self._marks())]
+        self._marked, self._whole = sum(sizes), 0 in sizes
+
+    def _mark(self, batch: WriteBatch, keys: list[bytes]) -> None:
+        number: int = self._db.latest_sequence_number()
+        mark = number.to_bytes(_NUMBER, "big") + len(keys).to_bytes(4, "big")
+        batch.put(_MARK + mark, msgspec.msgpack.encode(keys))
+
+    def _marks(self) -> list[bytes]:
+        return [*self._keys(_MARK)]
+
+    def _keys(self, kind: bytes, start: bytes = b"") -> Iterator[bytes]:
+        try:
+            for key in cast(Iterator[bytes], self._db.keys(from_key=kind + start)):
+                if not key.startswith(kind):
+                    return
+                yield key[1:]
+        except Exception as error:
+            raise StoreError(f"store {self.path} cannot be read: {error}") from error
 
     def _get(self, key: Any) -> Any:
         """The value of a key, or those of a list of keys."""
@@ -150,6 +179,21 @@ class Store:
             return self._db.get(key)
         except Exception as error:
             raise StoreError(f"store {self.path} cannot be read: {error}") from error
+
+
+def _written(rows: Mapping[bytes, bytes | None]) -> WriteBatch:
+    batch = WriteBatch(raw_mode=True)
+    for key, row in rows.items():
+        if row is None:
+            batch.delete(_ROW + key)
+        else:
+            batch.put(_ROW + key, row)
+    return batch
+
+
+def _size(mark: bytes) -> int:
+    """How many keys a mark names; 0 where it stands for every row."""
+    return int.from_bytes(mark[_NUMBER:], "big")
 
 
 def _open(path: Path) -> Rdict:
