@@ -31,9 +31,8 @@ class StoreOfGarbage:
     def get(self, key: bytes) -> bytes:
         return key
 
-
-def unreadable(packed: bytes) -> str:
-    raise DecodeError(f"{packed!r} is no row")
+    def get_all(self, keys: list[bytes]) -> list[bytes]:
+        return keys
 
 
 def test_an_error_without_text_is_named_by_its_type() -> None:
@@ -60,7 +59,13 @@ def test_a_header_whose_name_is_not_utf8_is_a_malformed_record() -> None:
     assert raised.value.cause == "malformed"
 
 
-def test_a_stored_row_that_cannot_be_read_is_the_stores_fault() -> None:
+@pytest.mark.parametrize("error", [DecodeError("it ends too early", "malformed"), IndexError("index out of range")])
+def test_a_stored_row_that_cannot_be_read_is_the_stores_fault(error: Exception) -> None:
+    def unreadable(_: bytes) -> str:
+        raise error
+
     rows = Rows(StoreOfGarbage(), str.encode, unreadable, 10)  # type: ignore[arg-type]
     with pytest.raises(StoreError, match="cannot be read"):
         rows.get(b"key")
+    with pytest.raises(StoreError, match="cannot be read"):
+        rows.fetch([b"key"])

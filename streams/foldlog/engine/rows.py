@@ -91,8 +91,8 @@ class Rows(Generic[T]):
     def _decoded(self, packed: bytes) -> T:
         try:
             return self.unpack(packed)
-        except DecodeError as error:  # the store's fault, never that of the record that asks for the row
-            if error.cause == "unexpected-type":  # its log says the same: folding it again would not help
+        except (DecodeError, IndexError) as error:  # the store's fault, never that of the record that asks for the row
+            if getattr(error, "cause", "") == "unexpected-type":  # its log says the same: folding it again is no help
                 raise StateError(f"a row was written by another release: {error}") from error
             raise StoreError(f"{self.store.path}: a row cannot be read: {error}") from error
 
