@@ -11,6 +11,7 @@ from rocksdict import Options, Rdict
 
 from foldlog.cluster import Cluster
 from foldlog.core import topics
+from foldlog.engine.store import _FORMAT as FORMAT
 from foldlog.engine.store import Store
 from tests.engine.bank import Open, Opened, Post, Posted, Refused
 from tests.engine.conftest import Start
@@ -123,7 +124,7 @@ def log_id_of(path: Path) -> str:
     db = Rdict(str(path), Options(raw_mode=True))
     found = bytes(db[b"t"] or b"")
     db.close()
-    return found.decode()
+    return found.removesuffix(FORMAT).decode()
 
 
 def test_a_store_ahead_of_its_log_is_folded_again(own_bank: Bank, start: Start, state: Path) -> None:
