@@ -47,8 +47,9 @@ def test_keys_and_rows_are_any_bytes(store: Store) -> None:
 def test_a_write_that_fails_changes_nothing(store: Store) -> None:
     store.apply({b"a": b"1"}, 1, 1)
     store.close()
-    with pytest.raises(StoreError, match="cannot be written"):
-        store.apply({b"a": b"2", b"b": b"2"}, 2, 2)
+    for marked in (False, True):
+        with pytest.raises(StoreError, match="cannot be written"):
+            store.apply({b"a": b"2", b"b": b"2"}, 2, 2, marked=marked)
     again = Store(store.path, "log-1")
     assert (dict(again.rows()), again.position, again.count) == ({b"a": b"1"}, 1, 1)
     again.close()
@@ -212,6 +213,22 @@ def test_damage_in_the_middle_shows_when_its_rows_are_read(store: Store) -> None
         list(map(again.get, ROWS))
     with pytest.raises(StoreError, match="cannot be read: Corruption"):
         again.get_all([*ROWS])
+    for read in (lambda: dict(again.rows()), lambda: again.keys(None, len(ROWS))):
+        with pytest.raises(StoreError, match="cannot be read: it ends in the middle"):
+            read()
+    again.close()
+
+
+def test_damaged_marks_are_no_fewer_marks(store: Store) -> None:
+    """A store that cannot tell what changed is folded again: a sweep would leave rows out."""
+    for position in range(300):
+        store.apply(dict.fromkeys(list(ROWS)[:100], b"v"), position, 100, marked=True)
+    store.close()
+    Store(store.path, "log-1").close()
+    [table] = store.path.glob("*.sst")
+    spoil(table, 0.3, 0.6)
+    again = Store(store.path, "log-1")
+    assert (again.position, again.take_marks()) == (0, ([], False))
     again.close()
 
 

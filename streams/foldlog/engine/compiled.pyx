@@ -59,6 +59,8 @@ cdef class Unpacking:
             if size >= FRAME and self.reading.is_of(packed):
                 state = self.reading.part(packed, &at)
                 version, count = read_varint(data, size, &at), read_varint(data, size, &at)
+                if version < 0:
+                    raise Uncommon
                 if count > 0 and at < size:
                     handled = PyBytes_FromStringAndSize(data + at, size - at - 1)
                     return self.aggregate(version, count, handled, state)

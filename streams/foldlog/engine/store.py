@@ -2,10 +2,10 @@
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import structlog
@@ -76,13 +76,13 @@ class Store:
         batch = _written(rows)
         for mark in settled:
             batch.delete(_MARK + mark)
-        if new:
-            self._mark(batch, [] if whole else [*rows])
         batch.put(_POSITION, b"%d" % position)
         batch.put(_COUNT, b"%d" % count)
         batch.put(_SINCE, b"%d" % self.since)
         batch.put(_WRITTEN, b"%d" % int(time.time()))
         try:
+            if new:
+                self._mark(batch, [] if whole else [*rows])
             self._db.write(batch)
         except Exception as error:
             raise StoreError(f"store {self.path} cannot be written: {error}") from error
@@ -91,9 +91,7 @@ class Store:
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Every key and row."""
-        for key, row in cast(Iterator[tuple[bytes, bytes]], self._db.items(from_key=_ROW)):
-            if not key.startswith(_ROW):
-                return
+        for key, row in self._until_other(_ROW, self._db.items(from_key=_ROW), lambda each: bytes(each[0])):
             yield key[1:], row
 
     def take_marks(self) -> tuple[list[bytes], bool]:
@@ -165,13 +163,20 @@ class Store:
         return [*self._keys(_MARK)]
 
     def _keys(self, kind: bytes, start: bytes = b"") -> Iterator[bytes]:
+        return (key[1:] for key in self._until_other(kind, self._db.keys(from_key=kind + start), bytes))
+
+    def _until_other(self, kind: bytes, found: Any, key: Callable[[Any], bytes]) -> Iterator[Any]:
+        """What is of a kind. Another one comes after it: an iterator that meets damage ends as if it were the end."""
+        why = "it ends in the middle"
         try:
-            for key in cast(Iterator[bytes], self._db.keys(from_key=kind + start)):
-                if not key.startswith(kind):
+            for each in found:
+                if not key(each).startswith(kind):
                     return
-                yield key[1:]
+                yield each
         except Exception as error:
-            raise StoreError(f"store {self.path} cannot be read: {error}") from error
+            why = str(error)
+        del found  # it would hold the store open for as long as the error is known
+        raise StoreError(f"store {self.path} cannot be read: {why}")
 
     def _get(self, key: Any) -> Any:
         """The value of a key, or those of a list of keys."""
