@@ -17,7 +17,6 @@ import pytest
 from foldlog.cli.demo import run
 from foldlog.cli.demo.cdnow import Purchase
 from foldlog.cli.demo.expected import Expected, expected
-from foldlog.cli.demo.settling import STALL_S
 from foldlog.cluster import embedded
 from foldlog.cluster.extra import embedded as extra
 from foldlog.cluster.place import Place
@@ -138,7 +137,7 @@ def test_a_killed_worker_is_noticed_at_once(home: Path) -> None:
         worker.kill()
         killed = time.monotonic()
         _, err = demo.communicate(timeout=120)
-        assert time.monotonic() - killed < STALL_S * 3 / 4, "before a stall would be noticed"
+        assert time.monotonic() - killed < 20, "long before a stall would be noticed"
     assert demo.returncode == 1
     assert "error: the worker was killed by SIGKILL: " in err
     assert f"its log is {home}/demo/worker.log" in err

@@ -9,9 +9,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import SystemRandom
 
-from foldlog.cluster.ports import RANGE, is_free
+from tests.adapters.programs import free_port
 
 _END = "=== end of command"
 READY_S = 90.0
@@ -43,11 +42,6 @@ def commands(language: str, text: str) -> tuple[Command, ...]:
     return tuple(found)
 
 
-def _free_port() -> int:
-    """One that is still free when it is listened on: outgoing connections, of which there are many, take others."""
-    return next(port for port in SystemRandom().sample(RANGE, len(RANGE)) if is_free(port))
-
-
 @dataclass
 class Terminal:
     """One shell for a whole walk-through; `workers` are the `foldlog run` of the other terminals.
@@ -58,7 +52,7 @@ class Terminal:
 
     directory: Path
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    port: int = field(default_factory=_free_port)
+    port: int = field(default_factory=free_port)
     given: Mapping[str, str] = field(default_factory=dict)
     code: int = 0
 

@@ -126,6 +126,7 @@ def test_events_while_rabbitmq_is_killed(bank: Bank, server: Server, start: Star
             server.start()
         wanted = {f"account:{account}@{version}" for account in accounts for version in range(1, 122)}
         got = heard(asyncio.run(until(server.url, queue, wanted)), id)
+        assert {meta.event_id for _, meta in bank.log() if meta.aggregate_id in accounts} == wanted
         order: dict[str, list[int]] = {}
         for event in {event["id"]: event for event in got}.values():
             order.setdefault(event["subject"], []).append(int(event["sequence"]))
