@@ -83,10 +83,13 @@ def test_the_other_parts_have_their_figures(result: dict[str, Any]) -> None:
     assert result["view"]["verified"]
     assert result["view"]["rate"] > 0
     assert result["restore_keys"] == 300
-    [start] = result["starts"]["foldlog"]
+    own = result["recovery"]["foldlog"]
+    [start] = own["starts"]
     assert all(start[kind] > 0 for kind in ("blank_s", "empty_disk_s", "warm_s"))
-    assert result["warm_restart_s"] == start["warm_s"]
-    assert result["restore_s"] >= 0
+    assert result["warm_restart_s"] == own["warm_s"] == start["warm_s"]
+    assert own["empty_disk_s"] == start["empty_disk_s"]
+    assert result["restore_s"] == own["restore_s"] >= 0
+    assert "told_s" not in own  # foldlog is seen from outside
 
 
 def test_machine_and_settings_are_told(result: dict[str, Any]) -> None:
@@ -97,6 +100,34 @@ def test_machine_and_settings_are_told(result: dict[str, Any]) -> None:
 def test_the_result_can_be_drawn(result: dict[str, Any], tmp_path: Path) -> None:
     plot(result, tmp_path / "bench.png")
     assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("found", "panels"),
+    [
+        ({"systems": {"foldlog": {"rate": 9, "cpu_s_per_100k": 0.7}}}, 2),
+        ({"recovery": {"foldlog": {"empty_disk_s": 3.3, "warm_s": 1.2}}}, 2),
+        ({"view": {"rate": 9}}, 1),
+        ({"features": {"foldlog": {"us": 7.1}}}, 1),
+        ({"scale": {"10000": {"rate": 9}, "1000000": {"rate": 8}}}, 1),
+        (
+            {
+                "latency_ms": {"p99": 47},
+                "latency_view_ms": {"p99": 83},
+                "latency_peers_ms": {"quix_eos": {"p99": 1822}},
+            },
+            1,
+        ),
+    ],
+)
+def test_each_part_alone_can_be_drawn(found: dict[str, Any], panels: int, tmp_path: Path) -> None:
+    plot(found, tmp_path / "bench.png")
+    assert width(tmp_path / "bench.png") == pytest.approx(675 * panels, abs=1)
+
+
+def width(png: Path) -> int:
+    """Pixels, as the file's header says."""
+    return int.from_bytes(png.read_bytes()[16:20], "big")
 
 
 @pytest.mark.usefixtures("result")

@@ -1,4 +1,4 @@
-"""The figures as a picture: throughput, CPU and latency side by side."""
+"""The figures as a picture: a panel for each thing that was measured."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,16 +38,20 @@ def plot(found: Mapping[str, Any], path: Path) -> None:
 
 def _panels(found: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """The bars of each panel by system; a part that was not measured has no panel."""
-    systems = found.get("systems", {})
+    systems, recovery = found.get("systems", {}), found.get("recovery", {})
     panels = {
         "commands/s, median": {name: system["rate"] for name, system in systems.items()},
         "CPU s per 100,000 commands": {name: system["cpu_s_per_100k"] for name, system in systems.items()},
+        "latency at 1,000/s, p99 in ms": _latencies(found) if "latency_ms" in found else {},
+        "start from an empty disk in s": {name: each["empty_disk_s"] for name, each in recovery.items()},
+        "start with the disk intact in s": {name: each["warm_s"] for name, each in recovery.items()},
+        "events/s folded by a view": {"foldlog": found["view"]["rate"]} if "view" in found else {},
+        "µs a command": {name: price["us"] for name, price in found.get("features", {}).items()},
+        "commands/s by accounts": {f"{int(n):,}": each["rate"] for n, each in found.get("scale", {}).items()},
     }
-    if "latency_ms" in found:
-        own = {"foldlog": found["latency_ms"]["p99"], "foldlog view": found["latency_view_ms"]["p99"]}
-        peers = {name: latency["p99"] for name, latency in found["latency_peers_ms"].items()}
-        panels["latency at 1,000/s, p99 in ms"] = own | peers
-    shown = {title: values for title, values in panels.items() if values}
-    if not shown:
-        raise ConfigError("nothing to plot: measure throughput or latency")
-    return shown
+    return {title: values for title, values in panels.items() if values}
+
+
+def _latencies(found: Mapping[str, Any]) -> dict[str, float]:
+    own = {"foldlog": found["latency_ms"]["p99"], "foldlog view": found["latency_view_ms"]["p99"]}
+    return own | {name: latency["p99"] for name, latency in found["latency_peers_ms"].items()}
