@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foldlog.core.errors import EncodeError
+from foldlog.engine import rows as module
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
 
@@ -98,21 +100,31 @@ def without(table: dict[bytes, str], key: bytes) -> dict[bytes, str]:
     return {other: value for other, value in table.items() if other != key}
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.lists(st.tuples(keys, st.none() | st.sampled_from(["1", "2"])), max_size=6), max_size=8))
-def test_rows_that_are_replayed_unseen_are_counted_as_well(batches: list[list[tuple[bytes, str | None]]]) -> None:
-    with fresh(1 << 16) as rows:
-        table: dict[bytes, str] = {}
-        for position, batch in enumerate(batches):
-            for key, value in batch:
-                rows.set(key, value)
-                table = {**table, key: value} if value is not None else without(table, key)
-            assert rows.pack()
-            rows.apply(position, blind=True)
+loads = st.lists(st.dictionaries(keys, st.none() | st.sampled_from([b"1", b"2"]), max_size=4), max_size=8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(loads, st.integers(1, 3), st.integers(1, 3), st.booleans())
+def test_rows_that_are_loaded_as_they_are_are_counted(
+    batches: list[dict[bytes, bytes | None]], most: int, least: int, full: bool
+) -> None:
+    """Into an empty store and into one with rows; written as they come, or as a table, or at the end."""
+    with fresh(1 << 16) as rows, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_MOST_UNLOADED", most)
+        patch.setattr(module, "_LEAST_LOADED", least)
+        table: dict[bytes, bytes] = {b"a": b"0", b"x": b"0"} if full else {}
+        rows.store.apply(table, 0, len(table))
+        rows.forget()
+        for position, batch in enumerate(batches, 1):
+            rows.load(batch, position)
+            table = {key: row for key, row in (table | batch).items() if row is not None}
             assert (rows.count, rows.position) == (len(table), position)
-            rows.write()
-            assert (rows.store.count, rows.store.position) == (len(table), position)
-            assert {k: unpack(v) for k, v in rows.store.rows()} == table
+        rows.loaded(9)
+        assert {key: rows.get(key) for key in table} == {key: unpack(row) for key, row in table.items()}
+        rows.store.close()
+        rows.store = Store(rows.store.path, "log")
+        assert dict(rows.store.rows()) == table
+        assert (rows.store.count, rows.store.position, rows.store.since) == (len(table), 9, 9)
 
 
 def test_the_fault_of_a_row_is_told() -> None:

@@ -3,8 +3,9 @@
 import shutil
 import sysconfig
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any, NamedTuple, cast
 
 import pytest
@@ -17,8 +18,8 @@ from foldlog.contracts.codec import Codec
 from foldlog.contracts.registry import Registry
 from foldlog.contracts.subjects import push
 from foldlog.core import Decider, Record, Topology, replace
-from foldlog.core.errors import DecodeError
-from foldlog.core.outcome import DeadLetter
+from foldlog.core.errors import DecodeError, EncodeError, StateError
+from foldlog.core.outcome import DeadLetter, Reply
 from foldlog.core.partitioning import partition_of
 from foldlog.engine import shortcut
 from foldlog.engine.aggregates import Aggregate
@@ -203,21 +204,56 @@ def message_of(each: Sent, found: Sides, kind: Deciding, offset: int) -> Message
     return Message(**place, key=key, value=value, timestamp=(1, each.time))
 
 
-def assert_same(found: Sides, batches: list[list[Sent]], cold: bool = False) -> None:
-    """Both ways have the same outcome, also where each batch finds its rows in the `cold` store alone."""
-    rows = found.rows()
+Log = dict[int, list[tuple[bytes, bytes | None]]]
+
+
+def assert_same(found: Sides, batches: list[list[Sent]], cold: bool = False) -> Log:
+    """Both ways have the same outcome, also where each batch finds its rows in the `cold` store alone.
+
+    And so has each way where the log that has come about, which is given back, is folded again.
+    """
+    rows, log = found.rows(), Log({0: [], 1: []})
     for number, batch in enumerate(batches):
         outcomes = []
         for way, kind in found.kinds.items():
             messages = [message_of(each, found, kind, 100 * number + place) for place, each in enumerate(batch)]
             outcomes.append(found.outcome(way, messages, rows[way]))
         assert outcomes[0] == outcomes[1]
+        for partition, events in outcomes[0][1].items() if all(outcomes[0][4]) else ():
+            log[partition] += events
         for way in WAYS:
             for own in rows[way].values():
                 own.drop() if not all(outcomes[0][4]) else own.apply(number + 1)
                 if cold:
                     own.write()
                     own.forget()
+    live = written(rows["long"])
+    assert [folded(found, way, log, cold) for way in WAYS] == [live, live]
+    return log
+
+
+def written(rows: dict[int, Rows[Any]]) -> Any:
+    """What the stores have in the end, and how many rows that is."""
+    for own in rows.values():
+        own.write()
+    return {number: (dict(own.store.rows()), own.count) for number, own in rows.items()}
+
+
+def folded(found: Sides, way: str, log: Log, cold: bool, size: int = 5) -> Any:
+    """The rows of a log, folded so many events at a time; or why it cannot be folded."""
+    kind, rows = found.kinds[way], found.rows()[way]
+    for number, events in log.items():
+        place: dict[str, Any] = {"topic": kind.log, "partition": number, "timestamp": (1, 0)}
+        records = [Message(**place, offset=at, key=key, value=value) for at, (key, value) in enumerate(events)]
+        for first in range(0, len(records), size):
+            try:
+                kind.take(cast(list[Received], records[first : first + size]), rows[number], first + size)
+            except StateError as error:
+                return str(error)
+            if cold:
+                rows[number].write()
+                rows[number].forget()
+    return written(rows)
 
 
 relaxed = settings(deadline=None, max_examples=150)
@@ -233,6 +269,70 @@ def test_counters_come_out_the_same(counters: Sides, batches: list[list[Sent]], 
 @given(st.lists(sent(orders), max_size=3), st.booleans())
 def test_accounts_come_out_the_same(accounts: Sides, batches: list[list[Sent]], cold: bool) -> None:
     assert_same(accounts, batches, cold)
+
+
+harms = st.sampled_from(("cut", "long", "garbage", "no utf-8", "schema", "none", "twice", "missing", "no key"))
+
+
+@relaxed
+@given(st.lists(sent(additions), max_size=3), harms, st.randoms(use_true_random=False), st.booleans())
+def test_a_log_that_is_not_in_order_is_told_alike(
+    counters: Sides, batches: list[list[Sent]], harm: str, draw: Random, cold: bool
+) -> None:
+    """An event that is damaged, missing, or there twice; a refusal must say the same."""
+    log = assert_same(counters, batches, cold)
+    for events in log.values():
+        if events:
+            harmed(events, draw.randrange(len(events)), harm)
+    short, long = (folded(counters, way, log, cold) for way in WAYS)
+    assert short == long
+
+
+def harmed(events: list[tuple[bytes, bytes | None]], at: int, harm: str) -> None:
+    key, value = events[at]
+    assert value is not None
+    match harm:
+        case "cut":
+            events[at] = key, value[:-1]
+        case "long":
+            events[at] = key, value + b"\0"
+        case "garbage":
+            events[at] = key, value[:5] + b"\xff" * 12
+        case "no utf-8":
+            own = key.rpartition(b"@")[0]
+            events[at] = key, value.replace(own, b"\xff" * len(own)) if own else value
+        case "schema":
+            events[at] = key, b"\0\x7f\xff\xff\xff" + value[5:]
+        case "none":
+            events[at] = key, None
+        case "twice":
+            events.insert(at, events[at])
+        case "missing":
+            del events[at]
+        case _:
+            events[at] = cast(bytes, None), value
+
+
+def test_events_go_the_short_way(counters: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but the later ones of a command that had several, whose id is known by then."""
+    commands = [
+        Sent(Add(name, amount), [("command-id", b"%d" % place)], 0, "", 0)
+        for place, (name, amount) in enumerate((("ada", 1), ("bob", 1), ("ada", 2), ("ada", 1)))
+    ]
+    log = assert_same(counters, [commands])
+    long_way: list[bytes | None] = []
+    real = Deciding.replay
+
+    def replay(self: Deciding, message: Received, rows: Rows[Any]) -> None:
+        long_way.append(message.key())
+        real(self, message, rows)
+
+    monkeypatch.setattr(Deciding, "replay", replay)
+    fresh = Deciding(counters.topology, counter, counters.codec)
+    for cold in (False, True):
+        long_way.clear()
+        folded(counters._replace(kinds={"short": fresh}), "short", log, cold, size=2)
+        assert long_way == ([b"ada@3"] if shortcut.AVAILABLE else [key for events in log.values() for key, _ in events])
 
 
 @pytest.mark.parametrize("cold", [False, True])
@@ -279,6 +379,29 @@ def read(rows: Rows[Any], packed: bytes) -> Any:
     try:
         return rows.unpack(packed)
     except (DecodeError, IndexError) as error:
+        return str(error)
+
+
+@given(st.binary(max_size=40), st.integers(1, 1 << 40))
+def test_keys_have_the_same_partition(key: bytes, partitions: int) -> None:
+    assert shortcut.partition_of(key, partitions) == partition_of(key, partitions)
+
+
+strings = st.text(max_size=5) | st.sampled_from(("é", "\ud800"))
+replies = st.builds(Reply, strings, strings, amounts, st.none() | strings, st.none() | strings, st.booleans())
+
+
+@relaxed
+@given(replies)
+def test_replies_are_written_alike(counters: Sides, reply: Reply) -> None:
+    assert encoded(shortcut.encoding(Reply, counters.codec), reply) == encoded(counters.codec.encode, reply)
+
+
+def encoded(encode: Callable[[Reply], bytes], reply: Reply) -> Any:
+    """The bytes of a reply, or why there are none."""
+    try:
+        return encode(reply)
+    except EncodeError as error:
         return str(error)
 
 

@@ -77,9 +77,10 @@ class Swept:
         self.rows.store.close()
         self._open()
         for key, value in self.log[self.rows.position :]:
+            self.rows.get(key)
             self.rows.set(key, value)
         assert self.rows.pack()
-        self.rows.apply(len(self.log), blind=True)
+        self.rows.apply(len(self.log))
         self.snapshots.drop()
 
     def reopen(self, _: object = None) -> None:

@@ -36,9 +36,25 @@ def test_a_row_of_nothing_is_deleted(store: Store) -> None:
     store.close()
 
 
-def test_keys_and_rows_are_any_bytes(store: Store) -> None:
+def test_many_rows_are_written_as_a_table(store: Store) -> None:
+    store.apply({b"a": b"1", b"b": b"2", b"c": b"3"}, 1, 3)
+    (store.path / "adding.sst").write_bytes(b"what a process that was killed left behind")
+    store.since = 4
+    store.load({b"b": None, b"c": b"4", **ROWS}, 7, 2 + len(ROWS))
+    store.apply({b"a": b"5"}, 8, 2 + len(ROWS))
+    store.close()
+    again = Store(store.path, "log-1")
+    assert dict(again.rows()) == {b"a": b"5", b"c": b"4", **ROWS}
+    assert (again.position, again.count, again.since) == (8, 2 + len(ROWS), 4)
+    assert again.get(b"b") is None
+    assert not (again.path / "adding.sst").exists()
+    again.close()
+
+
+@pytest.mark.parametrize("write", ["apply", "load"])
+def test_keys_and_rows_are_any_bytes(store: Store, write: str) -> None:
     strange = {b"": b"", b"\0": b"\xff", b"p": b"not the position", b"t": b"", b"\xff" * 3: b"r"}
-    store.apply(strange, 5, len(strange))
+    getattr(store, write)(strange, 5, len(strange))
     assert dict(store.rows()) == strange
     assert store.position == 5
     store.close()
@@ -50,6 +66,8 @@ def test_a_write_that_fails_changes_nothing(store: Store) -> None:
     for marked in (False, True):
         with pytest.raises(StoreError, match="cannot be written"):
             store.apply({b"a": b"2", b"b": b"2"}, 2, 2, marked=marked)
+    with pytest.raises(StoreError, match="cannot be written"):
+        store.load({b"a": b"2", b"b": b"2"}, 2, 2)
     again = Store(store.path, "log-1")
     assert (dict(again.rows()), again.position, again.count) == ({b"a": b"1"}, 1, 1)
     again.close()
@@ -67,7 +85,8 @@ def test_a_store_whose_disk_is_full_is_cleared_once_there_is_room(tmp_path: Path
         store = Store(Path(sys.argv[1]), "log")
         _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, most))
-        for act in (lambda: store.apply({b"k": b"x" * (1 << 20)}, 1, 1), lambda: store.clear("it is full")):
+        rows = {b"k": b"x" * (1 << 20)}
+        for act in (lambda: store.load(rows, 1, 1), lambda: store.apply(rows, 1, 1), lambda: store.clear("it is full")):
             try:
                 act()
             except StoreError as error:
@@ -82,7 +101,7 @@ def test_a_store_whose_disk_is_full_is_cleared_once_there_is_room(tmp_path: Path
         [sys.executable, "-c", dedent(script), str(tmp_path / "s")], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "refused: store" in done.stdout
+    assert done.stdout.count("refused: store") >= 2
     assert done.stdout.endswith("row: b'v' 2\n")
 
 

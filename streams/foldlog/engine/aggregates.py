@@ -1,7 +1,7 @@
 """Aggregates in the engine: their log folded, their rows as bytes, their snapshots."""
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -72,18 +72,28 @@ class Aggregates(Folding[Aggregate]):
         """The aggregates of one partition."""
         return Rows(store, self._pack, self._unpack, memory, marks=True)
 
-    def take(self, messages: Iterable[Received], rows: Rows[Aggregate], position: int) -> None:
+    def take(self, messages: Sequence[Received], rows: Rows[Aggregate], position: int) -> None:
         """Folds events of the log; an event that the state already has passes by."""
-        for message in messages:
-            try:
-                self._replay(message, rows)
-            except (RegistryError, StateError):
-                raise
-            except Exception as error:
-                raise StateError(f"{place_of(message)} cannot be folded: {text_of(error)}") from error
+        if not rows.whole:
+            rows.fetch(key.rpartition(b"@")[0] for message in messages if (key := message.key()) is not None)
+        self.replay_all(messages, rows)
         if not rows.pack():
             raise StateError(f"{self.name}: a state folded from its log does not fit its schema")
-        rows.apply(position, blind=True)
+        rows.apply(position)
+
+    def replay_all(self, messages: Iterable[Received], rows: Rows[Aggregate]) -> None:
+        """Folds events in their order."""
+        for message in messages:
+            self.replay(message, rows)
+
+    def replay(self, message: Received, rows: Rows[Aggregate]) -> None:
+        """Folds one event; StateError where it cannot be."""
+        try:
+            self._replay(message, rows)
+        except (RegistryError, StateError):
+            raise
+        except Exception as error:
+            raise StateError(f"{place_of(message)} cannot be folded: {text_of(error)}") from error
 
     def _replay(self, message: Received, rows: Rows[Aggregate]) -> None:
         key, value = message.key(), message.value()

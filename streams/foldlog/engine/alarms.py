@@ -54,10 +54,10 @@ class Alarms(Rows[T]):
             self._rung.append(key)
             yield key
 
-    def apply(self, position: int, blind: bool = False) -> None:
+    def apply(self, position: int) -> None:
         """Takes the overlay as committed, with the times of its rows."""
         changed, self._rung = self.changed, []
-        super().apply(position, blind)
+        super().apply(position)
         if self._waiting is not None:
             for key, row in changed.items():
                 self._note(self._waiting, key, row)

@@ -12,6 +12,12 @@ class Writing:
 class Reading:
     def __init__(self, kind: type, frame: bytes, codes: Iterable[int]) -> None: ...
 
+def partition_of(key: bytes, partitions: int) -> int: ...
+
+class Encoding:
+    def __init__(self, writing: Writing, encode: Callable[[Any], bytes]) -> None: ...
+    def __call__(self, record: Any) -> bytes: ...
+
 class Packing:
     def __init__(self, writing: Writing, pack: Callable[[Any], bytes], largest: int) -> None: ...
     def __call__(self, aggregate: Any) -> bytes: ...
@@ -24,6 +30,21 @@ class Unpacking:
         aggregate: Callable[[int, int, bytes, Any], Any],
     ) -> None: ...
     def __call__(self, packed: bytes) -> Any: ...
+
+class Events:
+    def __init__(
+        self,
+        *,
+        readings: Iterable[Reading],
+        evolve: Callable[..., Any],
+        replay: Callable[..., None],
+        aggregate: Callable[[int, int, bytes, Any], Any],
+        blank: Any,
+        places: bytes,
+        kept: int,
+        most: int,
+    ) -> None: ...
+    def run(self, messages: Iterable[Any], rows: Any) -> None: ...
 
 class Commands:
     def __init__(

@@ -8,6 +8,49 @@ is taken, whose answer holds. So nothing is changed here before everything of a 
 from cpython.dict cimport PyDict_GetItem
 
 include "wire.pxi"
+include "remembering.pxi"
+include "folding.pxi"
+
+
+def partition_of(bytes key, int64_t partitions):
+    """What `core.partitioning` says."""
+    cdef const uint8_t* data = <const uint8_t*>PyBytes_AS_STRING(key)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(key), at = 0
+    cdef uint32_t m = 0x5BD1E995, k, h = <uint32_t>0x9747B28C ^ <uint32_t>size
+    while size - at >= 4:
+        k = data[at] | <uint32_t>data[at + 1] << 8 | <uint32_t>data[at + 2] << 16 | <uint32_t>data[at + 3] << 24
+        k *= m
+        k = (k ^ k >> 24) * m
+        h = h * m ^ k
+        at += 4
+    if at < size:
+        k = data[at]
+        if size - at > 1:
+            k |= <uint32_t>data[at + 1] << 8
+        if size - at > 2:
+            k |= <uint32_t>data[at + 2] << 16
+        h = (h ^ k) * m
+    h = (h ^ h >> 13) * m
+    return ((h ^ h >> 15) & 0x7FFFFFFF) % partitions
+
+
+cdef class Encoding:
+    """Records of one type as bytes: `encode` where the short way does not know how."""
+
+    cdef Writing writing
+    cdef object encode
+    cdef Bytes out
+
+    def __init__(self, Writing writing, encode):
+        self.writing, self.encode, self.out = writing, encode, Bytes()
+
+    def __call__(self, record):
+        try:
+            self.out.size = 0
+            self.writing.write(record, self.out)
+            return self.out.taken()
+        except Exception:
+            return self.encode(record)
 
 
 cdef class Packing:
@@ -71,7 +114,7 @@ cdef class Unpacking:
         return self.unpack(packed)
 
 
-cdef class Commands:
+cdef class Commands(Remembering):
     """The commands of one decider: `handle` is the long way, `faults` is what it may be taken for."""
 
     cdef list readings
@@ -80,17 +123,17 @@ cdef class Commands:
     cdef tuple faults
     cdef object decode, named, decide, evolve, handle, aggregate, reply, home, blank
     cdef bytes prefix, places, reserved
-    cdef int64_t first_ms, last_ms, kept, most, longest, largest
-    cdef Py_ssize_t forgotten
+    cdef int64_t first_ms, last_ms, longest, largest
     # Of the partition whose records are at hand:
     cdef object rows
     cdef dict changed, cached, fetched
     cdef list events
     cdef int64_t partition, hits, misses
+    cdef bint whole
     # Of the command that is at hand:
     cdef bytes id_, correlation, actor
     cdef bint answered, lasting
-    cdef Bytes out, item
+    cdef Bytes out
 
     def __init__(self, *, readings, writings, accepts, headers, faults, decode, named, decide, evolve, handle,
                  aggregate, reply, home, blank, prefix, places, reserved, first_ms, last_ms, kept, most, longest,
@@ -100,9 +143,10 @@ cdef class Commands:
         self.decode, self.named, self.decide, self.evolve, self.handle = decode, named, decide, evolve, handle
         self.aggregate, self.reply, self.home, self.blank = aggregate, reply, home, blank
         self.prefix, self.places, self.reserved = prefix, places, reserved
-        self.first_ms, self.last_ms, self.kept, self.most = first_ms, last_ms, kept, most
+        super().__init__(kept, most)
+        self.first_ms, self.last_ms = first_ms, last_ms
         self.longest, self.largest = longest, largest
-        self.out, self.item = Bytes(), Bytes()
+        self.out = Bytes()
         self.leave()
 
     def run(self, list messages, dict rows, work):
@@ -123,6 +167,7 @@ cdef class Commands:
         self.leave()
         self.rows = rows[partition]
         self.changed, self.cached, self.fetched = self.rows.changed, self.rows.cached, self.rows.fetched
+        self.whole = self.rows.whole
         self.events = work.events.setdefault(partition, [])
         self.partition = partition
         return 0
@@ -152,12 +197,15 @@ cdef class Commands:
                 self.hits += 1
         if found != NULL:
             return <object>found
-        found = PyDict_GetItem(self.fetched, key)
-        if found != NULL and <object>found is not None:
-            self.misses += 1
-            self.cached[key] = <object>found
-            return <object>found
-        aggregate = self.rows.get(key)
+        aggregate = None
+        if not self.whole:
+            found = PyDict_GetItem(self.fetched, key)
+            if found == NULL:
+                aggregate = self.rows.get(key)
+            elif <object>found is not None:
+                self.misses += 1
+                self.cached[key] = <object>found
+                return <object>found
         if aggregate is None and key != self.reserved and self.home(key) == self.partition:
             return self.blank
         return aggregate
@@ -263,50 +311,6 @@ cdef class Commands:
         if out.size + PyBytes_GET_SIZE(place) > self.largest:
             raise Uncommon
         return place, out.taken()
-
-    cdef bint is_remembered(self, bytes handled, int64_t count) except -1:
-        """Whether the command's id is among the remembered ones, forgotten ones included; finds where those end."""
-        cdef const char* data = PyBytes_AS_STRING(handled)
-        cdef const char* item = self.item.data
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(handled), own = self.item.size, at = 0, length
-        cdef int64_t left = count + 1 - self.kept
-        self.forgotten = 0
-        while at < size:
-            if own <= size - at and data[at + own - 1] == item[own - 1] and memcmp(data + at, item, own) == 0:
-                return True
-            if data[at] & 129 == 0:  # a length below 64
-                length = data[at] >> 1
-                at += 1
-            else:
-                length = read_varint(data, size, &at)
-            if length < 0 or length >= size - at:
-                raise Uncommon
-            at += length
-            while data[at] & 128:  # the version
-                at += 1
-                if at >= size:
-                    raise Uncommon
-            at += 1
-            left -= 1
-            if left == 0:
-                self.forgotten = at
-        return False
-
-    cdef tuple remembered(self, int64_t version, int64_t count, bytes handled):
-        """The count and the bytes of the remembered ids with this command's, without those that are too many."""
-        cdef Bytes item = self.item
-        cdef Py_ssize_t start = 0, before, size = item.size
-        cdef bytes longer
-        count += 1
-        if count > self.most:
-            start, count = self.forgotten, self.kept
-        before = PyBytes_GET_SIZE(handled) - start
-        item.add_long(version)
-        longer = PyBytes_FromStringAndSize(NULL, before + item.size)
-        memcpy(PyBytes_AS_STRING(longer), PyBytes_AS_STRING(handled) + start, before)
-        memcpy(PyBytes_AS_STRING(longer) + before, item.data, item.size)
-        item.size = size
-        return count, longer
 
 
 cdef bytes versioned(bytes key, int64_t version):

@@ -12,16 +12,16 @@ from foldlog.core.contract import Process, Timer
 from foldlog.core.errors import DecodeError, Rejected
 from foldlog.core.meta import Meta
 from foldlog.core.outcome import Reply
-from foldlog.core.partitioning import partition_of
 from foldlog.core.record import Record, replace
 from foldlog.core.saga import Saga
 from foldlog.core.timers import Schedule
 from foldlog.core.topology import Topology
 from foldlog.engine.alarms import Alarms
-from foldlog.engine.batch import Output, Place, Received
+from foldlog.engine.batch import Place, Received, Run
 from foldlog.engine.commanding import derived_id, sent_command
 from foldlog.engine.kind import Table
 from foldlog.engine.repairing import repaired
+from foldlog.engine.replying import Replying
 from foldlog.engine.routing import moved
 from foldlog.engine.rows import Rows
 from foldlog.engine.stepping import Definitions, Headers, Running, Step, without_a_step
@@ -59,7 +59,7 @@ class Coordinating(Table[Running]):
         self.log = topics.table(context, saga.name)
         self._inbox = topics.inbox(context, saga.name)
         self._commands = topics.commands(context, saga.name)
-        self._replies = topics.replies(context)
+        self._replies = Replying(context, self.log, topology.partitions, codec)
         own = (self._commands,) if saga.commands else ()
         self.repairs = topics.repairs(context)
         sources = (topics.events(context, source.name) for source in saga.sources)
@@ -131,14 +131,9 @@ class Coordinating(Table[Running]):
         found = [rows.next() for rows in partitions.values()] if self._saga.timed else []
         return min(found, default=super().due(partitions))
 
-    def replies(self, work: Work, ends: Mapping[Place, int]) -> Iterator[Output]:
+    def replies(self, work: Work, ends: Mapping[Place, int]) -> Iterator[Run]:
         """The replies of a batch, each with a place in the saga's topic at which the command's effect is there."""
-        for partition, reply in work.replies:
-            end = ends.get((self.log, partition), 0)
-            known = reply.status == "accepted" and end > 0
-            placed = replace(reply, position=f"{self.log}:{partition}:{end - 1}") if known else reply
-            key = reply.command_id.encode()
-            yield Output(self._replies, partition_of(key, self.count), key, self._codec.encode(placed))
+        return self._replies.runs(work.replies, ends)
 
     def _find(self, message: Received, record: Record, meta: Meta | None, rows: Rows[Running], work: Work) -> None:
         """Finds the saga of a step, and lets it take the step if it is one."""

@@ -1,6 +1,6 @@
 """Deciders in the engine: command in, events and a reply out, the aggregate's state moved on."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +16,13 @@ from foldlog.core.errors import DecodeError, EncodeError, Rejected
 from foldlog.core.folding import with_meta
 from foldlog.core.meta import Meta
 from foldlog.core.outcome import Reply
-from foldlog.core.partitioning import partition_of
 from foldlog.core.record import Record, replace
 from foldlog.core.topology import Topology
 from foldlog.engine import shortcut
 from foldlog.engine.aggregates import Aggregate, Aggregates
-from foldlog.engine.batch import Output, Place, Received
+from foldlog.engine.batch import Output, Place, Received, Run
 from foldlog.engine.remembered import remember, version_of
+from foldlog.engine.replying import Replying
 from foldlog.engine.routing import forwarded
 from foldlog.engine.rows import Rows
 from foldlog.engine.snapshots import CHECKPOINT
@@ -44,7 +44,7 @@ from foldlog.engine.work import (
 )
 
 if TYPE_CHECKING:
-    from foldlog.engine.compiled import Commands
+    from foldlog.engine import compiled
 
 log = structlog.get_logger()
 
@@ -63,14 +63,26 @@ class Deciding(Aggregates):
         self._accepts = frozenset(decider.commands)
         self.prefix = f"{decider.name}:".encode()
         self._decide: Callable[..., Any] = with_meta(decider.decide) if self._told else decider.decide
-        self._replies = topics.replies(topology.name)
+        self._replies = Replying(topology.name, self.log, self.count, codec)
         self._compiled = compiled
 
     @cached_property
-    def _short(self) -> "Commands | None":
+    def _short(self) -> "compiled.Commands | None":
         """The short way, made when the first batch comes: by then the schemas have their ids."""
         usual = self._compiled and not self._told
         return shortcut.commands(self, self._decider, self._codec) if usual else None
+
+    @cached_property
+    def _shorter(self) -> "compiled.Events | None":
+        """The short way of events, made when the first come."""
+        return shortcut.events(self, self._decider, self._codec) if self._compiled and not self._told else None
+
+    def replay_all(self, messages: Iterable[Received], rows: Rows[Aggregate]) -> None:
+        """Folds events in their order, each the short way where there is one and it can go it."""
+        if self._shorter is None:
+            super().replay_all(messages, rows)
+        else:
+            self._shorter.run(messages, rows)
 
     def rows(self, store: Store, memory: int) -> Rows[Aggregate]:
         """The aggregates of one partition."""
@@ -95,7 +107,7 @@ class Deciding(Aggregates):
             return work.dead_letter(message, "null-key", "a command needs a key: the aggregate's id")
         aggregate = rows.get(key)
         if aggregate is None:  # one that is here is at home
-            aggregate, home = self.blank, partition_of(key, self.count)
+            aggregate, home = self.blank, shortcut.partition_of(key, self.count)
             if home != message.partition():
                 return self._forward(message, key, home, work)
             if key == CHECKPOINT:
@@ -188,14 +200,9 @@ class Deciding(Aggregates):
             id_ = place_of(message)
         self._reply(message, headers, work, Reply(id_, "failed", 0, reason=text_of(error)))
 
-    def replies(self, work: Work, ends: Mapping[Place, int]) -> Iterator[Output]:
+    def replies(self, work: Work, ends: Mapping[Place, int]) -> Iterator[Run]:
         """The replies of a batch, each with a place in the log at which its command's events are all there."""
-        for partition, reply in work.replies:
-            end = ends.get((self.log, partition), 0)
-            known = reply.status == "accepted" and end > 0
-            placed = replace(reply, position=f"{self.log}:{partition}:{end - 1}") if known else reply
-            key = reply.command_id.encode()
-            yield Output(self._replies, partition_of(key, self.count), key, self._codec.encode(placed))
+        return self._replies.runs(work.replies, ends)
 
     def _forward(self, message: Received, key: bytes, partition: int, work: Work) -> None:
         """Moves a command to the partition of its key, with its first place as its id and its own time."""

@@ -97,7 +97,7 @@ class Kind(ABC):
     def finish(self, work: Work) -> None:  # noqa: B027 — most kinds have nothing to end
         """Ends the handling of a batch, before its transaction begins."""
 
-    def replies(self, work: Work, ends: Mapping[Place, int]) -> Iterable[Output]:
+    def replies(self, work: Work, ends: Mapping[Place, int]) -> Iterable[Run]:
         """The records that can be made only when the others have their offsets."""
         return ()
 
@@ -132,7 +132,7 @@ class State(ABC, Generic[T]):
         return ()
 
     @abstractmethod
-    def take(self, messages: Iterable[Received], rows: Rows[T], position: int) -> None:
+    def take(self, messages: Sequence[Received], rows: Rows[T], position: int) -> None:
         """Takes records of the log, in their order, into the rows, which are then those at a position.
 
         Raises StateError where one cannot be.
@@ -146,7 +146,7 @@ class Compacted(State[T]):
         """The changed rows, as records of the topic."""
         return (Run(self.log, number, rows.items()) for number, rows in packed.items())
 
-    def take(self, messages: Iterable[Received], rows: Rows[T], position: int) -> None:
+    def take(self, messages: Sequence[Received], rows: Rows[T], position: int) -> None:
         """Takes rows as they are."""
         rows.load({key: message.value() for message in messages if (key := message.key()) is not None}, position)
 

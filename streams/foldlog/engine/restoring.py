@@ -135,7 +135,7 @@ class LogReader:
         try:
             while open_ and go_on():
                 read = cast(list[Received], consumer.consume(5000, 0.1))
-                records = [message for message in read if _passed(message, open_)]
+                records = _passed(read, open_)
                 if records:
                     waiting_since = time.monotonic()
                     yield records
@@ -151,15 +151,20 @@ class LogReader:
         return Consumer(clients.reader(self._bootstrap, isolation, self._settings))
 
 
-def _passed(message: Received, open_: dict[Place, int]) -> bool:
-    """True for a record; closes the partition that it, or the notice of an end, brings to its end."""
-    place, error = (message.topic(), message.partition()), message.error()
-    if error is not None and error.code() != KafkaError._PARTITION_EOF:
-        raise TaintError(f"log {place[0]}:{place[1]}: {error.str()}")
-    reached = message.offset() + (error is None)
-    if reached >= open_.get(place, reached + 1):
-        del open_[place]
-    return error is None
+def _passed(read: list[Received], open_: dict[Place, int]) -> list[Received]:
+    """The records; closes the partitions that they, or the notices of an end, bring to their ends."""
+    ended = [message for message in read if message.error() is not None]
+    records = [message for message in read if message.error() is None] if ended else read
+    reached = {(message.topic(), message.partition()): message.offset() + 1 for message in records}
+    for message in ended:
+        place, error = (message.topic(), message.partition()), message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:
+            raise TaintError(f"log {place[0]}:{place[1]}: {error.str()}")
+        reached[place] = max(reached.get(place, 0), message.offset())
+    for place, offset in reached.items():
+        if offset >= open_.get(place, offset + 1):
+            del open_[place]
+    return records
 
 
 def numbers_of(processor: str, inputs: Iterable[str], places: Collection[Place]) -> set[int]:

@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 _WRITE_EVERY = 1.0  # s
 _MOST_UNWRITTEN = 20_000  # rows
+_MOST_UNLOADED = 50_000  # rows, while they are loaded
+_LEAST_LOADED = 5_000  # rows: a table of fewer costs more than it saves
 _AROUND = 300  # bytes of a cached row beside its values: objects, dictionary entry, key
 _MOST_MET = 2_000_000  # keys kept to count a store that is loaded; beyond, it is asked for each
 _TYPICAL = 200  # bytes of a row, before any was seen
@@ -119,16 +121,15 @@ class Rows(Generic[T]):
             return error
         return None
 
-    def apply(self, position: int, blind: bool = False) -> None:
+    def apply(self, position: int) -> None:
         """Takes the packed overlay as committed, up to a position of the log; writes it where that is due.
 
-        A row that was looked at before it was set is cached if it existed; `blind` rows were not looked at.
+        A row is looked at before it is set: if it existed, it is cached.
         """
         cache, count, self._met = self.cached, self.count, None
         for key, row in self.changed.items():
             before = cache.pop(key, None)
-            existed = before is not None or (blind and self._has(key))
-            count += (row is not None) - existed
+            count += (row is not None) - (before is not None)
             if row is not None:
                 cache[key] = row
         self._unwritten |= self.packed
@@ -176,17 +177,19 @@ class Rows(Generic[T]):
 
     def load(self, packed: Mapping[bytes, bytes | None], position: int) -> None:
         """Takes rows as they are, up to a position of the log; they are not marked, and written where that is due."""
-        known, count = self._met, self.count
-        for key, row in packed.items():
-            existed = key in known if known is not None else self._has(key)
-            count += (row is not None) - existed
-            if known is not None:
-                (known.discard if row is None else known.add)(key)
-        if known is not None and len(known) > _MOST_MET:
-            self._met = None
+        known = self._met
+        if known is None:
+            before = self.packed_of(packed)
+            self.count += sum((row is not None) - (before[key] is not None) for key, row in packed.items())
+        else:
+            known.update(packed)
+            known.difference_update([key for key, row in packed.items() if row is None])
+            self.count = len(known)
+            if len(known) > _MOST_MET:
+                self._met = None
         self._unwritten |= packed
-        self.position, self.count = position, count
-        if len(self._unwritten) >= _MOST_UNWRITTEN:
+        self.position = position
+        if len(self._unwritten) >= _MOST_UNLOADED:
             self._load()
 
     def loaded(self, position: int) -> None:
@@ -196,11 +199,9 @@ class Rows(Generic[T]):
         self._load()
 
     def _load(self) -> None:
-        self.store.apply(self._unwritten, self.position, self.count)
+        write = self.store.load if len(self._unwritten) >= _LEAST_LOADED else self.store.apply
+        write(self._unwritten, self.position, self.count)
         self._unwritten = {}
-
-    def _has(self, key: bytes) -> bool:
-        return self._committed(key) is not None
 
     def _committed(self, key: bytes) -> bytes | None:
         return self._unwritten[key] if key in self._unwritten else self.store.get(key)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from foldlog.contracts.codec import Codec
 from foldlog.contracts.encoder import part
 from foldlog.contracts.shapes import Field, Leaf, fields_of
+from foldlog.core import partitioning
 from foldlog.core.decider import Decider
 from foldlog.core.outcome import Reply
-from foldlog.core.partitioning import partition_of
 from foldlog.core.record import Record
 from foldlog.engine.aggregates import Aggregate
 from foldlog.engine.remembered import MOST, REMEMBERED
@@ -21,7 +21,7 @@ from foldlog.engine.snapshots import CHECKPOINT
 from foldlog.engine.work import FAULTS, FIRST_MS, LARGEST, LAST_MS, LONGEST_ID, LONGEST_KEY, OWN_HEADERS
 
 if TYPE_CHECKING:
-    from foldlog.engine.compiled import Commands, Reading, Writing
+    from foldlog.engine.compiled import Commands, Events, Reading, Writing
     from foldlog.engine.deciding import Deciding
 
 try:
@@ -30,6 +30,8 @@ except ImportError:  # there was no compiler where foldlog was installed
     AVAILABLE = False
 else:
     AVAILABLE = True
+
+partition_of: Callable[[bytes, int], int] = compiled.partition_of if AVAILABLE else partitioning.partition_of
 
 
 def commands(kind: "Deciding", decider: Decider[Any, Any, Any], codec: Codec) -> "Commands | None":
@@ -61,6 +63,27 @@ def commands(kind: "Deciding", decider: Decider[Any, Any, Any], codec: Codec) ->
         longest=LONGEST_ID,
         largest=LARGEST,
     )
+
+
+def events(kind: "Deciding", decider: Decider[Any, Any, Any], codec: Codec) -> "Events | None":
+    """The short way of a decider's events, where its log is folded again; None where nothing was compiled."""
+    if not AVAILABLE:
+        return None
+    return compiled.Events(
+        readings=_readings(decider.events, codec),
+        evolve=decider.evolve,
+        replay=kind.replay,
+        aggregate=Aggregate,
+        blank=kind.blank,
+        places=kind.places.encode(),
+        kept=REMEMBERED,
+        most=MOST,
+    )
+
+
+def encoding(record: type[Record], codec: Codec) -> Callable[[Any], bytes]:
+    """How records of one type become bytes, the short way where there is one."""
+    return compiled.Encoding(_writing(record, codec), codec.encode) if AVAILABLE else codec.encode
 
 
 def packing(

@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 import structlog
-from rocksdict import BlockBasedOptions, DBCompressionType, Options, Rdict, WriteBatch
+from rocksdict import WriteBatch
 
 from foldlog.core.errors import StoreError
+from foldlog.engine.database import add_table, opened
 
 log = structlog.get_logger()
 
@@ -25,7 +26,6 @@ _NUMBER = 8  # bytes of the first
 _FEW = 50_000  # marked keys that are always kept
 _SINCE = b"s"  # position of that checkpoint, decimal
 _FORMAT = b"#2"  # of all this; what another release wrote is folded again
-_DAMAGE = ("Corruption", "No such file", "Invalid argument")
 
 
 class Store:
@@ -40,7 +40,7 @@ class Store:
         self.log_id = log_id
         self.position = self.count = self.since = 0
         self._marked, self._whole = 0, False  # keys in marks that are not taken yet, and whether one stands for all
-        self._db = _open(path)
+        self._db = opened(path)
         try:
             self._load()
         except StoreError as error:  # a damaged table opens like any other, and tells when it is read
@@ -76,18 +76,27 @@ class Store:
         batch = _written(rows)
         for mark in settled:
             batch.delete(_MARK + mark)
-        batch.put(_POSITION, b"%d" % position)
-        batch.put(_COUNT, b"%d" % count)
-        batch.put(_SINCE, b"%d" % self.since)
-        batch.put(_WRITTEN, b"%d" % int(time.time()))
+        now = time.time()
+        for name, value in self._state(position, count, now).items():
+            batch.put(name, value)
         try:
             if new:
                 self._mark(batch, [] if whole else [*rows])
             self._db.write(batch)
         except Exception as error:
             raise StoreError(f"store {self.path} cannot be written: {error}") from error
-        self.position, self.count, self.written = position, count, time.time()
+        self.position, self.count, self.written = position, count, now
         self._marked, self._whole = total, whole
+
+    def load(self, rows: Mapping[bytes, bytes | None], position: int, count: int) -> None:
+        """Does what `apply` does, for very many rows: sorted into a table of their own they cost half as much."""
+        now = time.time()
+        entries: dict[bytes, bytes | None] = {_ROW + key: row for key, row in rows.items()}
+        try:
+            add_table(self._db, self.path, entries | self._state(position, count, now))
+        except Exception as error:
+            raise StoreError(f"store {self.path} cannot be written: {error}") from error
+        self.position, self.count, self.written = position, count, now
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Every key and row."""
@@ -120,7 +129,7 @@ class Store:
         log.warning("store deleted, it is folded again from its log", store=str(self.path), because=why)
         self.close()
         shutil.rmtree(self.path, ignore_errors=True)
-        self._db = _open(self.path)
+        self._db = opened(self.path)
         self._name()
         self.position = self.count = self.since = self._marked = 0
         self._whole = False
@@ -131,6 +140,10 @@ class Store:
             self._db.close()
         except Exception as error:
             log.debug("store closed", store=str(self.path), because=str(error))
+
+    def _state(self, position: int, count: int, now: float) -> dict[bytes, bytes]:
+        named = {_POSITION: position, _COUNT: count, _SINCE: self.since, _WRITTEN: int(now)}
+        return {name: b"%d" % value for name, value in named.items()}
 
     def _named(self) -> bytes:
         return self.log_id.encode() + _FORMAT
@@ -199,37 +212,3 @@ def _written(rows: Mapping[bytes, bytes | None]) -> WriteBatch:
 def _size(mark: bytes) -> int:
     """How many keys a mark names; 0 where it stands for every row."""
     return int.from_bytes(mark[_NUMBER:], "big")
-
-
-def _open(path: Path) -> Rdict:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        return _opened(path)
-    except Exception as error:
-        if not any(sign in str(error) for sign in _DAMAGE):  # a lock or a full disk is no reason to delete
-            raise StoreError(f"store {path} cannot be opened: {error}") from error
-        log.warning("store is damaged, it is folded again from its log", store=str(path), because=str(error))
-        shutil.rmtree(path, ignore_errors=True)
-        return _opened(path)
-
-
-def _opened(path: Path) -> Rdict:
-    options = _options()  # named twice: a store that is there already would have those that it was made with
-    return Rdict(str(path), options, {"default": options})
-
-
-def _options() -> Options:
-    options = Options(raw_mode=True)
-    options.set_max_background_jobs(2)
-    options.set_write_buffer_size(16 << 20)
-    options.set_keep_log_file_num(1)
-    options.set_max_open_files(64)
-    # Who is looked up is cached decoded; of the others each is in another block, so the page cache is cache enough.
-    options.set_compression_type(DBCompressionType.none())
-    options.set_memtable_whole_key_filtering(True)
-    options.set_memtable_prefix_bloom_ratio(0.1)
-    table = BlockBasedOptions()
-    table.disable_cache()
-    table.set_bloom_filter(10, False)  # most look-ups that miss are of new aggregates
-    options.set_block_based_table_factory(table)
-    return options

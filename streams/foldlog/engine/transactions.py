@@ -27,7 +27,7 @@ _INIT = 30.0  # s
 _GRACE = 2.0  # s beyond the client's own timeout, before it is taken for hung
 _REASON = 1.0  # s for the client to say why it has given up; its own thread answers, no broker is asked
 
-Then = Callable[[Mapping[Place, int]], Iterable[Output]]
+Then = Callable[[Mapping[Place, int]], Iterable[Output | Run]]
 
 
 class Transactions:

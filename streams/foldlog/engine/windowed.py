@@ -50,11 +50,11 @@ class WindowedRows(Rows[Any]):
             self._expire()
         return super().pack()
 
-    def apply(self, position: int, blind: bool = False) -> None:
+    def apply(self, position: int) -> None:
         """Takes the packed overlay as committed."""
         if self._known is not None:
             self._known.take(self.changed)
-        super().apply(position, blind)
+        super().apply(position)
 
     def drop(self) -> None:
         """Forgets the overlay."""
