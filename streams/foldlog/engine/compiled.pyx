@@ -129,7 +129,6 @@ cdef class Commands(Remembering):
     cdef dict changed, cached, fetched
     cdef list events
     cdef int64_t partition, hits, misses
-    cdef bint whole
     # Of the command that is at hand:
     cdef bytes id_, correlation, actor
     cdef bint answered, lasting
@@ -167,7 +166,6 @@ cdef class Commands(Remembering):
         self.leave()
         self.rows = rows[partition]
         self.changed, self.cached, self.fetched = self.rows.changed, self.rows.cached, self.rows.fetched
-        self.whole = self.rows.whole
         self.events = work.events.setdefault(partition, [])
         self.partition = partition
         return 0
@@ -197,15 +195,15 @@ cdef class Commands(Remembering):
                 self.hits += 1
         if found != NULL:
             return <object>found
-        aggregate = None
-        if not self.whole:
-            found = PyDict_GetItem(self.fetched, key)
-            if found == NULL:
-                aggregate = self.rows.get(key)
-            elif <object>found is not None:
-                self.misses += 1
-                self.cached[key] = <object>found
-                return <object>found
+        found = PyDict_GetItem(self.fetched, key)
+        if found == NULL:
+            aggregate = self.rows.get(key)
+        elif <object>found is None:
+            aggregate = None
+        else:
+            self.misses += 1
+            self.cached[key] = <object>found
+            return <object>found
         if aggregate is None and key != self.reserved and self.home(key) == self.partition:
             return self.blank
         return aggregate

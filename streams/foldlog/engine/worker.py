@@ -38,7 +38,7 @@ log = structlog.get_logger()
 _LONGEST_CLOSE = 10.0  # s
 # The objects of a batch live as long as it does, so a collector that looks at them every 700 finds nothing, for a
 # quarter of all the time. Those of two batches of the default size are fewer than these.
-_GARBAGE = 200_000
+_GARBAGE = 300_000
 
 OnStats = Callable[[list[ProcessorStats]], None]
 
