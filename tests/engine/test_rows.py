@@ -104,14 +104,15 @@ loads = st.lists(st.dictionaries(keys, st.none() | st.sampled_from([b"1", b"2"])
 
 
 @settings(max_examples=60, deadline=None)
-@given(loads, st.integers(1, 3), st.integers(1, 3), st.booleans())
+@given(loads, st.integers(1, 3), st.integers(1, 3), st.integers(1, 5), st.booleans())
 def test_rows_that_are_loaded_as_they_are_are_counted(
-    batches: list[dict[bytes, bytes | None]], most: int, least: int, full: bool
+    batches: list[dict[bytes, bytes | None]], most: int, least: int, heaviest: int, full: bool
 ) -> None:
     """Into an empty store and into one with rows; written as they come, or as a table, or at the end."""
     with fresh(1 << 16) as rows, pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_MOST_UNLOADED", most)
         patch.setattr(module, "_LEAST_LOADED", least)
+        patch.setattr(module, "_HEAVIEST", heaviest)
         table: dict[bytes, bytes] = {b"a": b"0", b"x": b"0"} if full else {}
         rows.store.apply(table, 0, len(table))
         rows.forget()
@@ -119,6 +120,9 @@ def test_rows_that_are_loaded_as_they_are_are_counted(
             rows.load(batch, position)
             table = {key: row for key, row in (table | batch).items() if row is not None}
             assert (rows.count, rows.position) == (len(table), position)
+            waiting = [row for row in rows._unwritten.values() if row is not None]
+            assert len(rows._unwritten) < most
+            assert sum(map(len, waiting)) < heaviest
         rows.loaded(9)
         assert {key: rows.get(key) for key in table} == {key: unpack(row) for key, row in table.items()}
         rows.store.close()

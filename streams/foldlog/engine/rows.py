@@ -17,6 +17,7 @@ T = TypeVar("T")
 _WRITE_EVERY = 1.0  # s
 _MOST_UNWRITTEN = 20_000  # rows
 _MOST_UNLOADED = 50_000  # rows, while they are loaded
+_HEAVIEST = 16 << 20  # bytes of them
 _LEAST_LOADED = 5_000  # rows: a table of fewer costs more than it saves
 _AROUND = 300  # bytes of a cached row beside its values: objects, dictionary entry, key
 _MOST_MET = 2_000_000  # keys kept to count a store that is loaded; beyond, it is asked for each
@@ -53,6 +54,7 @@ class Rows(Generic[T]):
         self._pack = pack
         self.cached: dict[bytes, T] = {}
         self._unwritten: dict[bytes, bytes | None] = {}
+        self._weight = 0  # bytes of rows that are loaded and not written
         self.fetched: dict[bytes, T | None] = {}
         self._due = time.monotonic() + _WRITE_EVERY
         self._typical = _TYPICAL
@@ -156,7 +158,7 @@ class Rows(Generic[T]):
         """Forgets all that the store does not have: it is at its own position again."""
         self.drop()
         self.cached = {}
-        self._unwritten = {}
+        self._unwritten, self._weight = {}, 0
         self.settled = set()
         self.position, self.count = self.store.position, self.store.count
         self._met = None if self.count else set()
@@ -189,7 +191,8 @@ class Rows(Generic[T]):
                 self._met = None
         self._unwritten |= packed
         self.position = position
-        if len(self._unwritten) >= _MOST_UNLOADED:
+        self._weight += sum(map(len, filter(None, packed.values())))
+        if len(self._unwritten) >= _MOST_UNLOADED or self._weight >= _HEAVIEST:
             self._load()
 
     def loaded(self, position: int) -> None:
@@ -201,7 +204,7 @@ class Rows(Generic[T]):
     def _load(self) -> None:
         write = self.store.load if len(self._unwritten) >= _LEAST_LOADED else self.store.apply
         write(self._unwritten, self.position, self.count)
-        self._unwritten = {}
+        self._unwritten, self._weight = {}, 0
 
     def _committed(self, key: bytes) -> bytes | None:
         return self._unwritten[key] if key in self._unwritten else self.store.get(key)
