@@ -63,3 +63,14 @@ class Run(NamedTuple):
     topic: str
     partition: int
     records: Collection[tuple[bytes, bytes | None]]
+
+
+def sorted_out(
+    messages: list[Received],
+) -> tuple[list[Received], dict[Place, int], list[tuple[Received, KafkaError]]]:
+    """The records of a poll, the offset after the last of each partition, and what is an error in place of a record."""
+    # Every record passes here, of logs too: comprehensions, and the errors by themselves.
+    errors = [(message, error) for message in messages if (error := message.error()) is not None]
+    records = [message for message in messages if message.error() is None] if errors else messages
+    last = {(message.topic(), message.partition()): message for message in records}
+    return records, {place: message.offset() + 1 for place, message in last.items()}, errors

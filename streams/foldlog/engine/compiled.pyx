@@ -180,11 +180,8 @@ cdef class Commands(Remembering):
         return 0
 
     cdef object read(self, bytes value):
-        if PyBytes_GET_SIZE(value) >= FRAME:
-            for reading in self.readings:
-                if (<Reading>reading).is_of(value):
-                    return (<Reading>reading).read(value)
-        return self.decode(value)
+        cdef Reading reading = reading_of(value, self.readings)
+        return self.decode(value) if reading is None else reading.read(value)
 
     cdef object row(self, bytes key):
         """The aggregate of a key; None where that is not here, or nobody's."""

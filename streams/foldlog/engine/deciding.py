@@ -65,24 +65,24 @@ class Deciding(Aggregates):
         self._decide: Callable[..., Any] = with_meta(decider.decide) if self._told else decider.decide
         self._replies = Replying(topology.name, self.log, self.count, codec)
         self._compiled = compiled
+        self._usual = compiled and not self._told  # whether there is a short way
 
     @cached_property
     def _short(self) -> "compiled.Commands | None":
         """The short way, made when the first batch comes: by then the schemas have their ids."""
-        usual = self._compiled and not self._told
-        return shortcut.commands(self, self._decider, self._codec) if usual else None
+        return shortcut.commands(self, self._decider, self._codec) if self._usual else None
 
     @cached_property
-    def _shorter(self) -> "compiled.Events | None":
+    def _short_fold(self) -> "compiled.Events | None":
         """The short way of events, made when the first come."""
-        return shortcut.events(self, self._decider, self._codec) if self._compiled and not self._told else None
+        return shortcut.events(self, self._decider, self._codec) if self._usual else None
 
     def replay_all(self, messages: Iterable[Received], rows: Rows[Aggregate]) -> None:
         """Folds events in their order, each the short way where there is one and it can go it."""
-        if self._shorter is None:
+        if self._short_fold is None:
             super().replay_all(messages, rows)
         else:
-            self._shorter.run(messages, rows)
+            self._short_fold.run(messages, rows)
 
     def rows(self, store: Store, memory: int) -> Rows[Aggregate]:
         """The aggregates of one partition."""

@@ -14,7 +14,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from foldlog.core.errors import EngineError
-from foldlog.engine.batch import Assignment, Batch, Place, Received
+from foldlog.engine.batch import Assignment, Batch, Place, Received, sorted_out
 from foldlog.settings import Settings
 
 log = structlog.get_logger()
@@ -143,11 +143,7 @@ class Feed:
         self._deliver(batch)
 
     def _batch(self, consumer: Consumer, epoch: int, messages: list[Received]) -> Batch:
-        # Every record of the worker passes here: comprehensions, and the errors by themselves.
-        errors = [(message, error) for message in messages if (error := message.error()) is not None]
-        records = [message for message in messages if message.error() is None] if errors else messages
-        last = {(message.topic(), message.partition()): message for message in records}
-        offsets = {place: message.offset() + 1 for place, message in last.items()}
+        records, offsets, errors = sorted_out(messages)
         ends = set()
         for message, error in errors:
             if error.code() == KafkaError._PARTITION_EOF:

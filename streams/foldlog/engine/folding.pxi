@@ -37,11 +37,13 @@ cdef class Events(Remembering):
         cdef Py_ssize_t size, at = FRAME, length
         cdef int64_t version, count
         cdef bint lasting
-        reading = None if value is None or message.key() is None else self.reading(value)
+        cdef Reading reading = None
+        if value is not None and message.key() is not None:
+            reading = reading_of(value, self.readings)
         if reading is None:
             return False
         data, size = PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)
-        event = (<Reading>reading).part(value, &at)
+        event = reading.part(value, &at)
         read_sized(data, size, &at, &length)  # the event's id
         key = PyBytes_FromStringAndSize(read_sized(data, size, &at, &length), length)
         version = read_varint(data, size, &at)
@@ -69,13 +71,6 @@ cdef class Events(Remembering):
             count, handled = self.remembered(version, count, handled)
         self.changed[key] = self.aggregate(version, count, handled, self.evolve(aggregate.state, event))
         return True
-
-    cdef object reading(self, bytes value):
-        if PyBytes_GET_SIZE(value) >= FRAME:
-            for reading in self.readings:
-                if (<Reading>reading).is_of(value):
-                    return reading
-        return None
 
     cdef object row(self, bytes key):
         """The aggregate of a key; None where that is not here."""

@@ -33,9 +33,8 @@ class Replying:
         encoded, home, partitions = self._encoded, shortcut.partition_of, self._partitions
         runs: dict[int, Events] = {}
         for number, reply in replies:
-            id_, status, place = reply.command_id, reply.status, None
-            if status == "accepted":
-                place = places.get(number)
+            id_, status = reply.command_id, reply.status
+            place = places.get(number) if status == "accepted" else None
             key = id_.encode()
             placed = Reply(id_, status, reply.version, place, reply.reason, reply.duplicate)
             runs.setdefault(home(key, partitions), []).append((key, encoded(placed)))

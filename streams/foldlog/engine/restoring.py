@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 
 from foldlog.core.errors import StateError, TaintError
 from foldlog.engine import clients
-from foldlog.engine.batch import Place, Received
+from foldlog.engine.batch import Place, Received, sorted_out
 from foldlog.engine.transactions import fence
 from foldlog.settings import Settings
 
@@ -153,12 +153,10 @@ class LogReader:
 
 def _passed(read: list[Received], open_: dict[Place, int]) -> list[Received]:
     """The records; closes the partitions that they, or the notices of an end, bring to their ends."""
-    ended = [message for message in read if message.error() is not None]
-    records = [message for message in read if message.error() is None] if ended else read
-    reached = {(message.topic(), message.partition()): message.offset() + 1 for message in records}
-    for message in ended:
-        place, error = (message.topic(), message.partition()), message.error()
-        if error is not None and error.code() != KafkaError._PARTITION_EOF:
+    records, reached, errors = sorted_out(read)
+    for message, error in errors:
+        place = message.topic(), message.partition()
+        if error.code() != KafkaError._PARTITION_EOF:
             raise TaintError(f"log {place[0]}:{place[1]}: {error.str()}")
         reached[place] = max(reached.get(place, 0), message.offset())
     for place, offset in reached.items():

@@ -145,7 +145,7 @@ class Rows(Generic[T]):
         """Writes what is committed: one write with the log position."""
         if self.position != self.store.position or self._unwritten:
             self.store.apply(self._unwritten, self.position, self.count, marked=self._marks, settled=self.settled)
-            self._unwritten, self.settled = {}, set()
+            self._unwritten, self._weight, self.settled = {}, 0, set()
         self._due = time.monotonic() + _WRITE_EVERY
 
     def drop(self) -> None:

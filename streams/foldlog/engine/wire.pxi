@@ -196,3 +196,12 @@ cdef class Reading:
             Py_INCREF(found)
             PyTuple_SET_ITEM(values, place, found)
         return self.kind(*values)
+
+
+cdef Reading reading_of(bytes value, list readings):
+    """Which of them reads a message; None where its schema is none of theirs."""
+    if PyBytes_GET_SIZE(value) >= FRAME:
+        for reading in readings:
+            if (<Reading>reading).is_of(value):
+                return <Reading>reading
+    return None
