@@ -1,4 +1,7 @@
-"""Banks and workers: one pair that most tests share, and fresh ones for tests that stop or break them."""
+"""Banks and workers: one pair that most tests share, and fresh ones for tests that stop or break them.
+
+And a decider both ways, which needs neither.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +12,7 @@ from foldlog.cluster import Cluster
 from tests.engine.outside import Webhook, webhook
 from tests.engine.processes import Worker
 from tests.engine.running import Bank, fresh_bank
+from tests.engine.ways import Sides, counter, sides
 
 Start = Callable[..., Worker]
 
@@ -61,3 +65,11 @@ def start(own_bank: Bank, tmp_path: Path) -> Iterator[Start]:
     finally:
         for worker in started:
             worker.close()
+
+
+@pytest.fixture(scope="module")
+def counters(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
+    """A decider both ways, over stores of its own."""
+    found = sides(cluster, tmp_path_factory.mktemp("counters"), counter)
+    yield found
+    found.codec._registry.close()
