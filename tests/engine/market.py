@@ -1,13 +1,18 @@
 """The shop and its loyalty programme, two services under names of their own on the tests' cluster."""
 
+import io
+import json
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import fastavro
 from confluent_kafka import Producer
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from foldlog.cluster import Cluster
 from foldlog.contracts.codec import Codec
@@ -147,3 +152,20 @@ def fresh_market(cluster: Cluster, home: Path, partitions: int = 3) -> Iterator[
         closing(Market(shop, loyalty, cluster, registry, home)) as market,
     ):
         yield market
+
+
+def names(count: int) -> list[str]:
+    """Names that no other test knows."""
+    return [uuid.uuid4().hex for _ in range(count)]
+
+
+def foreign_sale(market: Market, **data: Any) -> bytes:
+    """A sale as others write it, by a schema of theirs with these fields."""
+    types = {"amount": {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 2}}
+    fields = [{"name": name, "type": types.get(name, "string")} for name in data]
+    schema = {"type": "record", "name": "SaleMade", "namespace": market.sales, "fields": fields}
+    with SchemaRegistryClient({"url": market.cluster.registry}) as registry:
+        number = registry.register_schema(f"foreign-{uuid.uuid4().hex}", Schema(json.dumps(schema), "AVRO"))
+    body = io.BytesIO()
+    fastavro.schemaless_writer(body, schema, data)
+    return bytes([0, *number.to_bytes(4, "big"), *body.getvalue()])
