@@ -17,7 +17,7 @@ from tests.engine.processes import Worker, foldlog
 from tests.engine.running import PATIENCE, eventually
 
 SHOP, LOYALTY = MODULES
-ten, nothing = Decimal("10.00"), Decimal("0.00")
+ten = Decimal("10.00")
 
 
 @pytest.fixture
