@@ -7,6 +7,9 @@
 .PHONY: help setup demo test test-adapters bench bench-read bench-timers chaos chaos-smoke chaos-rules kill-tests read-tests check lint types imports contracts format schemas manifests up down \
 	status clean distclean
 
+# Where no bytecode is kept, each of the many processes of the tests compiles every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run

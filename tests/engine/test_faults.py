@@ -67,5 +67,6 @@ def test_a_stored_row_that_cannot_be_read_is_the_stores_fault(error: Exception) 
     rows = Rows(StoreOfGarbage(), str.encode, unreadable, 10)  # type: ignore[arg-type]
     with pytest.raises(StoreError, match="cannot be read"):
         rows.get(b"key")
+    rows.fetch([b"key"])  # as bytes
     with pytest.raises(StoreError, match="cannot be read"):
-        rows.fetch([b"key"])
+        rows.get(b"key")

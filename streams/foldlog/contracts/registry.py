@@ -41,8 +41,11 @@ class Registry:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        config: dict[str, Any] = {"url": url, "timeout": TIMEOUT, "max.retries": 1}
+        if "https:" not in url:
+            config["ssl.ca.location"] = False  # else it reads all of the machine's certificates, to check none
         try:
-            self._client = SchemaRegistryClient({"url": url, "timeout": TIMEOUT, "max.retries": 1})
+            self._client = SchemaRegistryClient(config)
         except ValueError as error:
             raise ConfigError(f"registry `{url}`: {error}; give http://host:port or https://…") from error
         self._writers: dict[int, Writer] = {}

@@ -8,6 +8,7 @@ is taken, whose answer holds. So nothing is changed here before everything of a 
 from cpython.dict cimport PyDict_GetItem
 
 include "wire.pxi"
+include "packing.pxi"
 include "remembering.pxi"
 include "folding.pxi"
 
@@ -34,86 +35,6 @@ def partition_of(bytes key, int64_t partitions):
     return ((h ^ h >> 15) & 0x7FFFFFFF) % partitions
 
 
-cdef class Encoding:
-    """Records of one type as bytes: `encode` where the short way does not know how."""
-
-    cdef Writing writing
-    cdef object encode
-    cdef Bytes out
-
-    def __init__(self, Writing writing, encode):
-        self.writing, self.encode, self.out = writing, encode, Bytes()
-
-    def __call__(self, record):
-        try:
-            self.out.size = 0
-            self.writing.write(record, self.out)
-            return self.out.taken()
-        except Exception:
-            return self.encode(record)
-
-
-cdef class Packing:
-    """Aggregates as bytes: `pack` where the short way does not know how."""
-
-    cdef Writing writing
-    cdef object pack
-    cdef Py_ssize_t largest
-    cdef Bytes out
-
-    def __init__(self, Writing writing, pack, Py_ssize_t largest):
-        self.writing, self.pack, self.largest, self.out = writing, pack, largest, Bytes()
-
-    def __call__(self, aggregate):
-        cdef Bytes out = self.out
-        cdef bytes handled
-        cdef int64_t count
-        try:
-            out.size = 0
-            self.writing.write(aggregate.state, out)
-            out.add_long(aggregate.version)
-            count, handled = aggregate.count, aggregate.handled
-            if count:
-                out.add_long(count)
-                out.add(PyBytes_AS_STRING(handled), PyBytes_GET_SIZE(handled))
-            out.add(b"\0", 1)
-            if out.size <= self.largest:
-                return out.taken()
-        except Exception:
-            pass
-        return self.pack(aggregate)
-
-
-cdef class Unpacking:
-    """Bytes as aggregates: `unpack` where the short way does not know how."""
-
-    cdef Reading reading
-    cdef object unpack, aggregate
-
-    def __init__(self, Reading reading, unpack, aggregate):
-        self.reading, self.unpack, self.aggregate = reading, unpack, aggregate
-
-    def __call__(self, bytes packed):
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(packed), at = FRAME
-        cdef const char* data = PyBytes_AS_STRING(packed)
-        cdef int64_t version, count
-        cdef bytes handled = b""
-        try:
-            if size >= FRAME and self.reading.is_of(packed):
-                state = self.reading.part(packed, &at)
-                version, count = read_varint(data, size, &at), read_varint(data, size, &at)
-                if version < 0:
-                    raise Uncommon
-                if count > 0 and at < size:
-                    handled = PyBytes_FromStringAndSize(data + at, size - at - 1)
-                    return self.aggregate(version, count, handled, state)
-                if count == 0 and at == size:
-                    return self.aggregate(version, 0, handled, state)
-        except Exception:
-            pass
-        return self.unpack(packed)
-
-
 cdef class Commands(Remembering):
     """The commands of one decider: `handle` is the long way, `faults` is what it may be taken for."""
 
@@ -126,6 +47,7 @@ cdef class Commands(Remembering):
     cdef int64_t first_ms, last_ms, longest, largest
     # Of the partition whose records are at hand:
     cdef object rows
+    cdef Unpacking unpacking
     cdef dict changed, cached, fetched
     cdef list events
     cdef int64_t partition, hits, misses
@@ -166,6 +88,7 @@ cdef class Commands(Remembering):
         self.leave()
         self.rows = rows[partition]
         self.changed, self.cached, self.fetched = self.rows.changed, self.rows.cached, self.rows.fetched
+        self.unpacking = unpacking_of(self.rows)
         self.events = work.events.setdefault(partition, [])
         self.partition = partition
         return 0
@@ -175,7 +98,7 @@ cdef class Commands(Remembering):
         if self.rows is not None:
             self.rows.hits += self.hits
             self.rows.misses += self.misses
-        self.rows = self.changed = self.cached = self.fetched = self.events = None
+        self.rows = self.unpacking = self.changed = self.cached = self.fetched = self.events = None
         self.partition, self.hits, self.misses = -1, 0, 0
         return 0
 
@@ -198,9 +121,12 @@ cdef class Commands(Remembering):
         elif <object>found is None:
             aggregate = None
         else:
+            # It is decoded when it is wanted, and not cached before it has changed: each pass over so many costs.
+            aggregate = self.unpacking.known(<bytes>found) if self.unpacking is not None else None
+            if aggregate is None:
+                return self.rows.get(key)
             self.misses += 1
-            self.cached[key] = <object>found
-            return <object>found
+            return aggregate
         if aggregate is None and key != self.reserved and self.home(key) == self.partition:
             return self.blank
         return aggregate

@@ -68,7 +68,7 @@ def _options() -> Options:
     # Who is looked up is cached decoded; of the others each is in another block, so the page cache is cache enough.
     options.set_compression_type(DBCompressionType.none())
     options.set_memtable_whole_key_filtering(True)
-    options.set_memtable_prefix_bloom_ratio(0.1)
+    options.set_memtable_prefix_bloom_ratio(0.02)  # of 16 MB: 20 bits a row, and little to clear for each store
     table = BlockBasedOptions()
     table.disable_cache()
     table.set_bloom_filter(10, False)  # most look-ups that miss are of new aggregates

@@ -8,6 +8,7 @@ cdef class Events(Remembering):
     cdef object evolve, replay, aggregate, blank
     cdef bytes places
     # Of the rows at hand:
+    cdef Unpacking unpacking
     cdef dict changed, cached, fetched
     cdef bint whole
 
@@ -20,6 +21,7 @@ cdef class Events(Remembering):
         """Folds events of one partition into its rows."""
         cdef bint done
         self.changed, self.cached, self.fetched, self.whole = rows.changed, rows.cached, rows.fetched, rows.whole
+        self.unpacking = unpacking_of(rows)
         for message in messages:
             try:
                 done = self.one(message)
@@ -27,7 +29,7 @@ cdef class Events(Remembering):
                 done = False
             if not done:
                 self.replay(message, rows)
-        self.changed = self.cached = self.fetched = None
+        self.unpacking = self.changed = self.cached = self.fetched = None
 
     cdef bint one(self, message) except -1:
         """One event; False where it must go the long way, of which nothing is done then."""
@@ -86,8 +88,7 @@ cdef class Events(Remembering):
             return None
         if <object>found is None:
             return self.blank
-        self.cached[key] = <object>found
-        return <object>found
+        return self.unpacking.known(<bytes>found) if self.unpacking is not None else None
 
 
 cdef const char* read_sized(const char* data, Py_ssize_t size, Py_ssize_t* at, Py_ssize_t* length) except NULL:

@@ -55,18 +55,17 @@ class Rows(Generic[T]):
         self.cached: dict[bytes, T] = {}
         self._unwritten: dict[bytes, bytes | None] = {}
         self._weight = 0  # bytes of rows that are loaded and not written
-        self.fetched: dict[bytes, T | None] = {}
+        self.fetched: dict[bytes, bytes | None] = {}
         self._due = time.monotonic() + _WRITE_EVERY
         self._typical = _TYPICAL
 
     def fetch(self, keys: Iterable[bytes]) -> None:
         """Reads rows that this batch will ask for: together they cost half of what they cost one by one."""
-        self._shrink()
+        if not self.changed:  # else `apply` must know of each that it was there
+            self.fetched = {}
+            self._shrink()
         missing = [*set(keys).difference(self.cached).difference(self._unwritten)]
-        found, decoded = self.store.get_all(missing), self._decoded
-        self.fetched = {
-            key: None if packed is None else decoded(packed) for key, packed in zip(missing, found, strict=True)
-        }
+        self.fetched.update(zip(missing, self.store.get_all(missing), strict=True))
 
     @property
     def whole(self) -> bool:
@@ -82,16 +81,12 @@ class Rows(Generic[T]):
         if cached is not None:
             self.hits += 1
             return cached
-        found = self.fetched[key] if key in self.fetched else self._read(key)
-        if found is None:
+        packed = self.fetched[key] if key in self.fetched else self._committed(key)
+        if packed is None:
             return None
         self.misses += 1
-        self.cached[key] = found
+        found = self.cached[key] = self._decoded(packed)
         return found
-
-    def _read(self, key: bytes) -> T | None:
-        packed = self._committed(key)
-        return None if packed is None else self._decoded(packed)
 
     def _decoded(self, packed: bytes) -> T:
         try:
@@ -126,14 +121,16 @@ class Rows(Generic[T]):
     def apply(self, position: int) -> None:
         """Takes the packed overlay as committed, up to a position of the log; writes it where that is due.
 
-        A row is looked at before it is set: if it existed, it is cached.
+        A row is looked at before it is set: if it existed, it is cached or was fetched.
         """
-        cache, count, self._met = self.cached, self.count, None
+        cache, fetched, count, self._met = self.cached, self.fetched, self.count, None
         for key, row in self.changed.items():
-            before = cache.pop(key, None)
-            count += (row is not None) - (before is not None)
+            existed = key in cache or fetched.get(key) is not None
+            count += (row is not None) - existed
             if row is not None:
                 cache[key] = row
+            elif existed:
+                cache.pop(key, None)
         self._unwritten |= self.packed
         self.position, self.count = position, count
         self._shrink()
@@ -212,7 +209,11 @@ class Rows(Generic[T]):
         return self._unwritten[key] if key in self._unwritten else self.store.get(key)
 
     def _shrink(self) -> None:
-        """Drops the rows that were not changed for longest, where the cache is larger than its room."""
+        """Drops the rows that were cached first, where the cache is larger than its room.
+
+        To drop those first that were not changed for longest, every change would have to move its row: that costs more
+        than to read again, once in a turn of the cache, one that is changed all the time.
+        """
         if self.packed:
             size = sum(map(len, filter(None, self.packed.values()))) // len(self.packed)
             self._typical += (size - self._typical) // 8

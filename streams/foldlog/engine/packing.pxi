@@ -1,0 +1,92 @@
+"""Records and aggregates as bytes, compiled; part of `compiled.pyx`. `aggregates` says what a row is."""
+
+
+cdef class Encoding:
+    """Records of one type as bytes: `encode` where the short way does not know how."""
+
+    cdef Writing writing
+    cdef object encode
+    cdef Bytes out
+
+    def __init__(self, Writing writing, encode):
+        self.writing, self.encode, self.out = writing, encode, Bytes()
+
+    def __call__(self, record):
+        try:
+            self.out.size = 0
+            self.writing.write(record, self.out)
+            return self.out.taken()
+        except Exception:
+            return self.encode(record)
+
+
+cdef class Packing:
+    """Aggregates as bytes: `pack` where the short way does not know how."""
+
+    cdef Writing writing
+    cdef object pack
+    cdef Py_ssize_t largest
+    cdef Bytes out
+
+    def __init__(self, Writing writing, pack, Py_ssize_t largest):
+        self.writing, self.pack, self.largest, self.out = writing, pack, largest, Bytes()
+
+    def __call__(self, aggregate):
+        cdef Bytes out = self.out
+        cdef bytes handled
+        cdef int64_t count
+        try:
+            out.size = 0
+            self.writing.write(aggregate.state, out)
+            out.add_long(aggregate.version)
+            count, handled = aggregate.count, aggregate.handled
+            if count:
+                out.add_long(count)
+                out.add(PyBytes_AS_STRING(handled), PyBytes_GET_SIZE(handled))
+            out.add(b"\0", 1)
+            if out.size <= self.largest:
+                return out.taken()
+        except Exception:
+            pass
+        return self.pack(aggregate)
+
+
+cdef class Unpacking:
+    """Bytes as aggregates: `unpack` where the short way does not know how."""
+
+    cdef Reading reading
+    cdef object unpack, aggregate
+
+    def __init__(self, Reading reading, unpack, aggregate):
+        self.reading, self.unpack, self.aggregate = reading, unpack, aggregate
+
+    def __call__(self, bytes packed):
+        aggregate = self.known(packed)
+        return self.unpack(packed) if aggregate is None else aggregate
+
+    cdef object known(self, bytes packed):
+        """The aggregate; None where the short way does not know how."""
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(packed), at = FRAME
+        cdef const char* data = PyBytes_AS_STRING(packed)
+        cdef int64_t version, count
+        cdef bytes handled = b""
+        try:
+            if size >= FRAME and self.reading.is_of(packed):
+                state = self.reading.part(packed, &at)
+                version, count = read_varint(data, size, &at), read_varint(data, size, &at)
+                if version < 0:
+                    raise Uncommon
+                if count > 0 and at < size:
+                    handled = PyBytes_FromStringAndSize(data + at, size - at - 1)
+                    return self.aggregate(version, count, handled, state)
+                if count == 0 and at == size:
+                    return self.aggregate(version, 0, handled, state)
+        except Exception:
+            pass
+        return None
+
+
+cdef Unpacking unpacking_of(rows):
+    """How its rows are read the short way; None where they are not."""
+    unpack = rows.unpack
+    return <Unpacking>unpack if isinstance(unpack, Unpacking) else None
