@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import OFFSET_INVALID, Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
@@ -21,6 +21,7 @@ from foldlog.cluster import Cluster, Status, embedded
 from foldlog.cluster.artifacts import Software
 from foldlog.cluster.ports import HOST, is_free
 from foldlog.core.errors import ClusterError
+from foldlog.kafka.marks import GroupOffsets
 from tests.engine.running import eventually
 
 UP = """
@@ -80,6 +81,16 @@ def test_down_before_any_up_stops_nothing_and_creates_nothing(tmp_path: Path) ->
 def test_two_ups_at_once_start_one_cluster_which_outlives_them(first: Cluster, home: Path) -> None:
     assert status(home).running
     assert embedded.find(home) == first
+
+
+def test_a_group_that_nobody_has_used_has_no_offsets(first: Cluster) -> None:
+    """Its coordinator is not there yet, which is how one looks that has just moved."""
+    offsets = GroupOffsets(first.bootstrap)
+    assert offsets.of("nobody", [("none", 0), ("none", 1)]) == {
+        ("none", 0): OFFSET_INVALID,
+        ("none", 1): OFFSET_INVALID,
+    }
+    offsets.close()
 
 
 def test_a_topic_and_a_schema_can_be_written(first: Cluster) -> None:

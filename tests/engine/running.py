@@ -22,6 +22,7 @@ from foldlog.core.partitioning import partition_of
 from foldlog.core.repair import Parked, ParkedKey, Repair
 from foldlog.kafka import reading
 from foldlog.kafka.admin import apply
+from foldlog.kafka.marks import GroupOffsets
 from tests.engine.bank import bank
 from tests.engine.tail import Tail
 
@@ -62,6 +63,10 @@ class Bank:
         codec = Codec(self.topology, self.registry)
         codec.prepare()
         return codec
+
+    @cached_property
+    def _offsets(self) -> GroupOffsets:
+        return GroupOffsets(self.cluster.bootstrap)
 
     @cached_property
     def admin(self) -> AdminClient:
@@ -194,8 +199,8 @@ class Bank:
 
     def passed(self, processor: str, topic: str, number: int) -> int:
         """The records of a partition that a processor has done with, as its committed offset says."""
-        marks = {(mark.topic, mark.partition): mark.offset for mark in self._marks(processor)}
-        return max(0, marks.get((topic, number), 0))
+        place = (topic, number)
+        return max(0, self._offsets.of(f"{self.name}.{processor}", [place])[place])
 
     def _marks(self, processor: str) -> list[TopicPartition]:
         group = f"{self.name}.{processor}"
@@ -235,6 +240,7 @@ class Bank:
         """Ends what it holds open."""
         for tail in self._tails.values():
             tail.close()
+        self._offsets.close()
 
     def _decoded(self, entry: reading.Entry, kind: type[T]) -> T:
         record = self.codec.decode(entry.value or b"")

@@ -12,7 +12,7 @@ from foldlog.core.topics import events, rekeyed
 from foldlog.core.topology import Topology
 from foldlog.kafka.connection import METADATA_S, admin, reaching
 from foldlog.kafka.gaps import gaps
-from foldlog.kafka.marks import Place, end_offsets, group_offsets
+from foldlog.kafka.marks import GroupOffsets, Place, end_offsets
 from foldlog.kafka.reading import open_consumer
 
 LOOK_EVERY = 0.02  # s
@@ -24,7 +24,7 @@ class Progress:
     def __init__(
         self, bootstrap: str, topology: Topology, sources: Iterable[Decider[Any, Any, Any]], generation: str
     ) -> None:
-        self._bootstrap, self._admin = bootstrap, admin(bootstrap)
+        self._bootstrap, self._admin, self._offsets = bootstrap, admin(bootstrap), GroupOffsets(bootstrap)
         self._partitions = topology.partitions
         self._group = f"{topology.name}.{generation}"
         self._moved = rekeyed(topology.name, generation)
@@ -56,7 +56,7 @@ class Progress:
             time.sleep(LOOK_EVERY)
 
     def _committed(self, place: Place) -> int:
-        return group_offsets(self._admin, self._group, [place])[place]
+        return self._offsets.of(self._group, [place])[place]
 
     def _emptied(self, place: Place, end: int) -> bool:
         """Whether nothing but the marks of transactions lies between what the group has read and an end."""

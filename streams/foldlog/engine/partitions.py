@@ -78,6 +78,11 @@ class Partitions:
         """Makes the changed rows bytes; False where one does not fit its schema or a record."""
         return all(rows.pack() for rows in self.rows.values())
 
+    @property
+    def size(self) -> int:
+        """Bytes of the changed rows."""
+        return sum(rows.size for rows in self.rows.values())
+
     def outputs(self) -> Iterable[Run]:
         """The records that the changed rows become."""
         return self.kind.outputs({number: rows.packed for number, rows in self.rows.items() if rows.changed})

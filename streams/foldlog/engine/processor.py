@@ -9,6 +9,7 @@ import structlog
 from foldlog.core.errors import AbortError, RegistryError, StoreError, TaintError, UnreachableError
 from foldlog.engine.batch import Assignment, Batch, Output, Place, Run
 from foldlog.engine.kind import Folding
+from foldlog.engine.portions import Portions
 from foldlog.engine.recovery import Parts, Recovery
 from foldlog.engine.repairing import carefully
 from foldlog.engine.rows import Rows
@@ -35,6 +36,7 @@ class Processor:
         self._snapshots = parts.snapshots
         self._parking = parts.parking
         self._tables = parts.tables
+        self._portions = Portions()
         self._recovery = Recovery(parts, counters)
         self._failures = 0  # in a row
 
@@ -46,6 +48,7 @@ class Processor:
                 case Assignment(epoch, places, group) if current:
                     self._recovery.assign(places, group)
                     self._kind.forget()
+                    self._portions.reset()
                     self._begin(epoch)
                 case Batch() if current:
                     self._batch(item)
@@ -65,6 +68,12 @@ class Processor:
         self.counters.state = "stopped"
 
     def _batch(self, batch: Batch) -> None:
+        """Takes a batch; whose epoch is over by now, the rest of it is read again."""
+        for portion in self._portions.of(batch) if self._tables else (batch,):
+            if self._feed.is_current(batch.epoch):
+                self._portion(portion)
+
+    def _portion(self, batch: Batch) -> None:
         try:
             work = self._fold(batch)
             if work is None:
@@ -72,6 +81,7 @@ class Processor:
             offsets = self._offsets(batch, work)
             if not offsets:  # a tick for what is not due any more
                 return self._wait()
+            self._portions.taken(len(batch.messages), sum(table.size for table in self._tables))
             then = (lambda ends: self._kind.replies(work, self._positions() | dict(ends))) if work.replies else None
             outputs: list[Output | Run] = [*work.outputs, *work.runs()]
             for table in self._tables:

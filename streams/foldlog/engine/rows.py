@@ -17,7 +17,7 @@ T = TypeVar("T")
 _WRITE_EVERY = 1.0  # s
 _MOST_UNWRITTEN = 20_000  # rows
 _MOST_UNLOADED = 50_000  # rows, while they are loaded
-_HEAVIEST = 16 << 20  # bytes of them
+_HEAVIEST = 16 << 20  # bytes of either, or as many as are cached
 _LEAST_LOADED = 5_000  # rows: a table of fewer costs more than it saves
 _AROUND = 300  # bytes of a cached row beside its values: objects, dictionary entry, key
 _MOST_MET = 2_000_000  # keys kept to count a store that is loaded; beyond, it is asked for each
@@ -45,6 +45,8 @@ class Rows(Generic[T]):
         self.position, self.count = store.position, store.count
         self.changed: dict[bytes, T | None] = {}
         self.packed: dict[bytes, bytes | None] = {}
+        self.size = 0  # bytes of them
+        self.typical = _TYPICAL  # bytes of a row
         self.unpack = unpack
         self.memory = memory
         self.hits = self.misses = 0
@@ -54,10 +56,9 @@ class Rows(Generic[T]):
         self._pack = pack
         self.cached: dict[bytes, T] = {}
         self._unwritten: dict[bytes, bytes | None] = {}
-        self._weight = 0  # bytes of rows that are loaded and not written
+        self._weight = 0  # bytes of rows that are not written
         self.fetched: dict[bytes, bytes | None] = {}
         self._due = time.monotonic() + _WRITE_EVERY
-        self._typical = _TYPICAL
 
     def fetch(self, keys: Iterable[bytes]) -> None:
         """Reads rows that this batch will ask for: together they cost half of what they cost one by one."""
@@ -107,6 +108,7 @@ class Rows(Generic[T]):
             self.packed = {key: None if row is None else pack(row) for key, row in self.changed.items()}
         except EncodeError:
             return False
+        self.size = sum(map(len, filter(None, self.packed.values())))
         return True
 
     def fault(self, row: T | None) -> EncodeError | None:
@@ -132,10 +134,12 @@ class Rows(Generic[T]):
             elif existed:
                 cache.pop(key, None)
         self._unwritten |= self.packed
+        self._weight += self.size
         self.position, self.count = position, count
         self._shrink()
         self.drop()
-        if len(self._unwritten) >= _MOST_UNWRITTEN or time.monotonic() >= self._due:
+        heavy = self._weight >= max(_HEAVIEST, self.memory) or len(self._unwritten) >= _MOST_UNWRITTEN
+        if heavy or time.monotonic() >= self._due:
             self.write()
 
     def write(self) -> None:
@@ -148,7 +152,7 @@ class Rows(Generic[T]):
     def drop(self) -> None:
         """Forgets the overlay: its transaction was aborted."""
         self.changed = {}
-        self.packed = {}
+        self.packed, self.size = {}, 0
         self.fetched = {}
 
     def forget(self) -> None:
@@ -215,8 +219,8 @@ class Rows(Generic[T]):
         than to read again, once in a turn of the cache, one that is changed all the time.
         """
         if self.packed:
-            size = sum(map(len, filter(None, self.packed.values()))) // len(self.packed)
-            self._typical += (size - self._typical) // 8
-        most = self.memory // (self._typical + _AROUND)
+            size = self.size // len(self.packed)
+            self.typical = max(size, self.typical + (size - self.typical) // 8)
+        most = self.memory // (self.typical + _AROUND)
         for key in list(islice(self.cached, max(0, len(self.cached) - most))):
             del self.cached[key]

@@ -20,7 +20,7 @@ from foldlog.client.positions import Position
 from foldlog.core.errors import ClusterError
 from foldlog.kafka.connection import admin
 from foldlog.kafka.gaps import Gap, gaps
-from foldlog.kafka.marks import Place, end_offsets, group_offsets
+from foldlog.kafka.marks import GroupOffsets, Place, end_offsets
 from foldlog.kafka.reading import committed_reader
 from foldlog.query.causation import Step
 
@@ -75,7 +75,7 @@ class Frontier:
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
-        self._admin = admin(bootstrap)
+        self._admin, self._offsets = admin(bootstrap), GroupOffsets(bootstrap)
         self._steps: dict[Step, _Progress] = {}
         self._lock = threading.Condition()
         self._closed = threading.Event()
@@ -111,6 +111,7 @@ class Frontier:
                 each.answer.cancel()
         if self._consumer is not None:
             self._consumer.close()
+        self._offsets.close()
 
     def _progress(self, step: Step) -> _Progress:
         return self._steps.setdefault(step, _Progress(step))
@@ -141,7 +142,7 @@ class Frontier:
         """One look at a step for all who wait. The order of the requests matters: ends are asked for last."""
         with self._lock:
             waiting, step = list(progress.waiting), progress.step
-        progress.committed = group_offsets(self._admin, step.group, [*step.inputs, *step.moved])
+        progress.committed = self._offsets.of(step.group, [*step.inputs, *step.moved])
         self._look(progress, [each.beyond for each in waiting if each.moved is None and each.event is None])
         beyond = [each for each in waiting if each.moved is not None or not progress.left(each.beyond)]
         if any(each.moved is None for each in beyond):
