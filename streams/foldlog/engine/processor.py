@@ -68,10 +68,10 @@ class Processor:
         self.counters.state = "stopped"
 
     def _batch(self, batch: Batch) -> None:
-        """Takes a batch; whose epoch is over by now, the rest of it is read again."""
         for portion in self._portions.of(batch) if self._tables else (batch,):
-            if self._feed.is_current(batch.epoch):
-                self._portion(portion)
+            self._portion(portion)
+            if not self._feed.is_current(batch.epoch):  # the rest is read again, here or elsewhere
+                return
 
     def _portion(self, batch: Batch) -> None:
         try:
