@@ -143,6 +143,20 @@ def test_rows_that_are_loaded_as_they_are_are_counted(
         assert (rows.store.count, rows.store.position, rows.store.since) == (len(table), 9, 9)
 
 
+def test_what_a_row_typically_weighs_rises_at_once_and_falls_slowly() -> None:
+    with fresh(1 << 16) as rows:
+        seen = [rows.typical]
+        for position, row in enumerate(["x" * 10_000, *[""] * 200, *[None] * 100], 1):
+            rows.get(b"a")
+            rows.set(b"a", row)
+            assert rows.pack()
+            rows.apply(position)
+            seen.append(rows.typical)
+    least = len(pack(""))
+    assert seen[:3] == [200, 10_000 + least, 10_000 + least - 1250]
+    assert (seen[201], seen[-1]) == (least, 1)  # rows that go leave nothing, which still can be divided by
+
+
 def test_the_fault_of_a_row_is_told() -> None:
     with fresh(1 << 16) as rows:
         assert rows.fault("1") is None

@@ -220,7 +220,7 @@ class Rows(Generic[T]):
         """
         if self.packed:
             size = self.size // len(self.packed)
-            self.typical = max(size, self.typical + (size - self.typical) // 8)
+            self.typical = max(1, size, self.typical + (size - self.typical) // 8)  # what grows is believed at once
         most = self.memory // (self.typical + _AROUND)
         for key in list(islice(self.cached, max(0, len(self.cached) - most))):
             del self.cached[key]
