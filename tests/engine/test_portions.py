@@ -79,7 +79,7 @@ def test_while_nothing_is_known_of_the_rows_a_portion_is_small() -> None:
     portions = Portions()
     assert sizes(portions, 30_000, 100) == [1000, 8000, 21_000]
     assert sizes(portions, 30_000, 100) == [30_000]
-    portions.reset()
+    portions = Portions()
     assert sizes(portions, 900, 100) == [900]
     assert sizes(portions, 8000, 100) == [7200, 800]
 

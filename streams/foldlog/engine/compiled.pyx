@@ -122,7 +122,7 @@ cdef class Commands(Remembering):
             aggregate = None
         else:
             # It is decoded when it is wanted, and not cached before it has changed: each pass over so many costs.
-            aggregate = self.unpacking.known(<bytes>found) if self.unpacking is not None else None
+            aggregate = unpacked(self.unpacking, <bytes>found)
             if aggregate is None:
                 return self.rows.get(key)
             self.misses += 1

@@ -88,7 +88,7 @@ cdef class Events(Remembering):
             return None
         if <object>found is None:
             return self.blank
-        return self.unpacking.known(<bytes>found) if self.unpacking is not None else None
+        return unpacked(self.unpacking, <bytes>found)
 
 
 cdef const char* read_sized(const char* data, Py_ssize_t size, Py_ssize_t* at, Py_ssize_t* length) except NULL:

@@ -90,3 +90,8 @@ cdef Unpacking unpacking_of(rows):
     """How its rows are read the short way; None where they are not."""
     unpack = rows.unpack
     return <Unpacking>unpack if isinstance(unpack, Unpacking) else None
+
+
+cdef inline object unpacked(Unpacking unpacking, bytes packed):
+    """The aggregate; None where the short way does not know how, or there is none."""
+    return None if unpacking is None else unpacking.known(packed)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from foldlog.engine.batch import Batch, sorted_out
 
-_HEAVIEST = 48 << 20  # bytes of the rows that one transaction changes
+HEAVIEST = 48 << 20  # bytes of the rows that one transaction changes
 _LEAST = 20  # records
 _FIRST = 1_000  # records, while nothing is known of the rows
 _GROWTH = 8  # times what the last had: rows of another size may come
@@ -29,15 +29,11 @@ class Portions:
             portion = messages[start : start + self._most]
             start += len(portion)
             yield replace(batch, messages=portion, offsets=sorted_out(portion)[1])
-        yield replace(batch, messages=messages[start:])
+        yield replace(batch, messages=messages[start:]) if start else batch
 
     def taken(self, records: int, size: int) -> None:
         """So many records changed rows of so many bytes; what rang without a record says nothing about records."""
         if not records:
             return
-        room = _HEAVIEST * records // size if size else _HEAVIEST
+        room = HEAVIEST * records // size if size else HEAVIEST
         self._most = max(_LEAST, min(room, max(_FIRST, _GROWTH * records)))
-
-    def reset(self) -> None:
-        """Nothing is known of the rows any more: there may be others."""
-        self._most = _FIRST

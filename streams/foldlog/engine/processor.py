@@ -48,7 +48,7 @@ class Processor:
                 case Assignment(epoch, places, group) if current:
                     self._recovery.assign(places, group)
                     self._kind.forget()
-                    self._portions.reset()
+                    self._portions = Portions()  # there may be other rows
                     self._begin(epoch)
                 case Batch() if current:
                     self._batch(item)

@@ -108,7 +108,7 @@ class Rows(Generic[T]):
             self.packed = {key: None if row is None else pack(row) for key, row in self.changed.items()}
         except EncodeError:
             return False
-        self.size = sum(map(len, filter(None, self.packed.values())))
+        self.size = _size(self.packed)
         return True
 
     def fault(self, row: T | None) -> EncodeError | None:
@@ -131,7 +131,7 @@ class Rows(Generic[T]):
             count += (row is not None) - existed
             if row is not None:
                 cache[key] = row
-            elif existed:
+            else:
                 cache.pop(key, None)
         self._unwritten |= self.packed
         self._weight += self.size
@@ -194,7 +194,7 @@ class Rows(Generic[T]):
                 self._met = None
         self._unwritten |= packed
         self.position = position
-        self._weight += sum(map(len, filter(None, packed.values())))
+        self._weight += _size(packed)
         if len(self._unwritten) >= _MOST_UNLOADED or self._weight >= _HEAVIEST:
             self._load()
 
@@ -224,3 +224,8 @@ class Rows(Generic[T]):
         most = self.memory // (self.typical + _AROUND)
         for key in list(islice(self.cached, max(0, len(self.cached) - most))):
             del self.cached[key]
+
+
+def _size(packed: Mapping[bytes, bytes | None]) -> int:
+    """Bytes of rows."""
+    return sum(map(len, filter(None, packed.values())))

@@ -14,6 +14,7 @@ from foldlog.contracts.codec import Codec
 from foldlog.core.contract import Checkpoint
 from foldlog.engine.batch import Run
 from foldlog.engine.kind import Folding, Kind
+from foldlog.engine.portions import HEAVIEST
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
 
@@ -21,7 +22,6 @@ CHECKPOINT = b"\0checkpoint"  # its key; no aggregate's id has a NUL
 
 _MOST_SEEN = 200_000  # keys that a sweep keeps so as not to write a row twice; beyond, it may, which does no harm
 _LEAST = 50  # rows in a turn; otherwise as many as the batch has records, so that new rows do not outrun the sweep
-_HEAVIEST = 48 << 20  # bytes of the turns of all partitions, by what a row usually has
 
 
 @dataclass
@@ -82,7 +82,7 @@ class Snapshots:
                 marks, whole = rows.store.take_marks()
                 sweep = self._sweeps[number] = _Sweep(rows.position, marks, whole, [] if whole else [*marks])
             if sweep is not None:
-                most = min(records, _HEAVIEST // len(partitions) // rows.typical)
+                most = min(records, HEAVIEST // len(partitions) // rows.typical)
                 yield Run(self.topic, number, self._turn(sweep, rows, max(_LEAST, most)))
 
     def _turn(self, sweep: _Sweep, rows: Rows[Any], most: int) -> list[tuple[bytes, bytes | None]]:
