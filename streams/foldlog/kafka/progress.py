@@ -4,9 +4,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from foldlog.kafka.connection import METADATA_S, admin, reaching
+from foldlog.kafka.marks import GroupOffsets
 from foldlog.kafka.reading import between, bounds
 
 _NEAR = 5_000  # offsets: then records are told from the marks of transactions, by reading them
@@ -22,7 +23,7 @@ class Group:
     def __init__(self, bootstrap: str, name: str, stages: Sequence[Sequence[str]]) -> None:
         self.name = name
         self._bootstrap = bootstrap
-        self._admin = admin(bootstrap)
+        self._admin, self._offsets = admin(bootstrap), GroupOffsets(bootstrap)
         self._stages = stages
 
     def members(self) -> set[str]:
@@ -48,18 +49,12 @@ class Group:
         return True
 
     def _left(self, topic: str, found: Mapping[int, tuple[int, int]]) -> int:
-        committed = self._committed()
-        starts = {number: max(low, committed.get((topic, number), low)) for number, (low, _) in found.items()}
+        with reaching(self._bootstrap):
+            committed = self._offsets.of(self.name, [(topic, number) for number in found])
+        starts = {number: max(low, committed[topic, number]) for number, (low, _) in found.items()}
         open_ = {number: (starts[number], high) for number, (_, high) in found.items() if starts[number] < high}
         gap = sum(high - start for start, high in open_.values())
         return gap if gap > _NEAR else sum(1 for _ in between(self._bootstrap, topic, open_))
-
-    def _committed(self) -> dict[tuple[str, int], int]:
-        with reaching(self._bootstrap):
-            request = [ConsumerGroupTopicPartitions(self.name)]
-            found = _answer(self._admin.list_consumer_group_offsets(request)[self.name])
-        marks = found.topic_partitions if found else ()
-        return {(mark.topic, mark.partition): mark.offset for mark in marks if mark.offset >= 0}
 
 
 def _answer(asked: Any) -> Any:

@@ -2,27 +2,21 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
-    IsolationLevel,
-    TopicPartition,
-)
-from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # public, but not re-exported by its stub
+from confluent_kafka import TopicPartition
 
 from foldlog.cli.flow import flow
 from foldlog.contracts.codec import Codec
 from foldlog.core.errors import ClusterError, EngineError
 from foldlog.core.topology import Topology
 from foldlog.kafka.connection import METADATA_S, admin, partition_count, partition_counts, reaching
+from foldlog.kafka.marks import GroupOffsets, end_offsets
 from foldlog.kafka.reading import BATCH, ends, is_record, open_consumer
 
 STALL_S = 60.0
 LOOK = 1000
 LAST = 2**63 - 1
-LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 Place = tuple[str, int]
 Alive = Callable[[], None]
@@ -101,7 +95,7 @@ class Groups:
             group: [(topic, partition) for topic in topics for partition in range(counts[topic])]
             for group, topics in inputs.items()
         }
-        self._admin = admin(bootstrap)
+        self._admin, self._offsets = admin(bootstrap), GroupOffsets(bootstrap)
 
     def offsets(self) -> Offsets:
         """The offsets of now; an open transaction is past the end."""
@@ -127,25 +121,15 @@ class Groups:
         }
 
     def _committed(self) -> dict[tuple[str, Place], int]:
-        asked = {
-            group: self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
-            for group in self._places
-        }
         found: dict[tuple[str, Place], int] = {}
-        for group, answers in asked.items():
-            marks = _result(answers[group]).topic_partitions or []
-            offsets = {(mark.topic, mark.partition): max(mark.offset, 0) for mark in marks}
-            found |= {(group, place): offsets.get(place, 0) for place in self._places[group]}
+        for group, places in self._places.items():
+            offsets = self._offsets.of(group, places)
+            found |= {(group, place): max(offset, 0) for place, offset in offsets.items()}
         return found
 
     def _ends(self) -> dict[Place, int]:
         places = {place for places in self._places.values() for place in places}
-        asked = self._admin.list_offsets(
-            {TopicPartition(*place): LATEST for place in places},
-            isolation_level=IsolationLevel.READ_COMMITTED,
-            request_timeout=METADATA_S,
-        )
-        return {(mark.topic, mark.partition): _result(answer).offset for mark, answer in asked.items()}
+        return end_offsets(self._admin, places, committed=True)
 
 
 def _last_records(bootstrap: str, first: dict[Place, int]) -> dict[Place, int]:
@@ -165,10 +149,6 @@ def _last_records(bootstrap: str, first: dict[Place, int]) -> dict[Place, int]:
     finally:
         consumer.close()
     return found | dict.fromkeys(waiting, LAST)
-
-
-def _result(answer: "Future[Any]") -> Any:
-    return answer.result(METADATA_S)
 
 
 class Settling:
