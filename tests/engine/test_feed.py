@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from foldlog.cluster import Cluster
+from foldlog.core.errors import EngineError
 from foldlog.engine import clients
 from foldlog.engine.batch import Assignment, Batch
 from foldlog.engine.feed import Feed
@@ -52,12 +53,19 @@ def until(true: Callable[[], bool]) -> None:
     raise AssertionError("not within 90 s")
 
 
-@pytest.fixture
-def topic(cluster: Cluster) -> str:
-    name = f"feed-{uuid.uuid4().hex[:8]}"
+def named() -> str:
+    return f"feed-{uuid.uuid4().hex[:8]}"
+
+
+def make(cluster: Cluster, name: str) -> str:
     admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
     admin.create_topics([NewTopic(name, 2, 1)])[name].result(30)
     return name
+
+
+@pytest.fixture
+def topic(cluster: Cluster) -> str:
+    return make(cluster, named())
 
 
 @pytest.fixture
@@ -161,3 +169,25 @@ def test_after_its_epoch_nothing_comes_though_it_is_due(lone: Member) -> None:
     lone.feed.due = 0.0
     time.sleep(0.5)
     assert len(ticks(lone)) == before
+
+
+def test_a_topic_of_which_the_broker_hears_late_is_read_all_the_same(cluster: Cluster) -> None:
+    early = Member(cluster, name := named(), "early")
+    try:
+        time.sleep(1.5)  # the broker has said that there is none
+        make(cluster, name)
+        assignment = early.wait(lambda item: isinstance(item, Assignment))
+        assert isinstance(assignment, Assignment)
+        assert assignment.partitions == ((name, 0), (name, 1))
+        early.begin_at_the_start(assignment)
+        time.sleep(10)  # the time that a missing topic has
+        produce(cluster, name, 10)
+        early.wait(lambda item: isinstance(item, Batch) and len(item.messages) > 0)
+    finally:
+        early.close()
+
+
+def test_a_topic_that_does_not_come_ends_the_feed_and_is_named(cluster: Cluster) -> None:
+    config = clients.member(cluster.bootstrap, name := named(), "alone", Settings())
+    with pytest.raises(EngineError, match=f"not available: {name}: .*Unknown topic"):
+        Feed(config, (name,), Settings(), lambda item: None).run()

@@ -14,6 +14,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from foldlog.core.errors import EngineError
+from foldlog.engine.absent import Absent
 from foldlog.engine.batch import Assignment, Batch, Place, Received, sorted_out
 from foldlog.settings import Settings
 
@@ -42,6 +43,7 @@ class Feed:
     ) -> None:
         self._config = dict(config)
         self._topics = topics
+        self._absent = Absent(config["bootstrap.servers"], topics)
         self._records = settings.batch_records
         self._fill = settings.batch_ms / 1000
         self._deliver = deliver  # called by the poll thread; must not block
@@ -124,6 +126,7 @@ class Feed:
 
     def _turn(self, consumer: Consumer) -> None:
         self.turned = time.monotonic()
+        self._absent.check()
         self._position(consumer)
         if not self._credit.acquire(timeout=_PATIENCE if not self._paused else 0):
             self._wait_paused(consumer)
@@ -150,6 +153,8 @@ class Feed:
                 ends.add((message.topic(), message.partition()))
             elif error.code() in _OUT_OF_RANGE:
                 self._begin_again(consumer, error)
+            elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                self._absent.told(error)
             elif error.fatal() or error.code() in _HOPELESS:
                 raise KafkaException(error)
             else:
@@ -254,7 +259,6 @@ _HOPELESS = frozenset(
     {
         KafkaError.FENCED_INSTANCE_ID,
         KafkaError._FATAL,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
     }

@@ -1,0 +1,39 @@
+"""Topics that a broker does not know: just made and not heard of there yet, or gone."""
+
+import time
+from collections.abc import Iterable
+
+from confluent_kafka import KafkaError, KafkaException
+
+from foldlog.core.errors import ClusterError
+from foldlog.kafka.connection import partition_counts
+
+_PATIENCE = 10.0  # s: brokers learn of a topic from the controller, a loaded one late
+
+
+class Absent:
+    """What a subscribed consumer was told once of a missing topic; it finds the topic by itself when it is there."""
+
+    def __init__(self, bootstrap: str, topics: Iterable[str]) -> None:
+        self._bootstrap = bootstrap
+        self._topics = frozenset(topics)
+        self._error: KafkaError | None = None
+        self._due = 0.0
+
+    def told(self, error: KafkaError) -> None:
+        """Keeps the error for 10 s; a later one does not put off the time."""
+        if self._error is None:
+            self._error, self._due = error, time.monotonic() + _PATIENCE
+
+    def check(self) -> None:
+        """Raises the error (KafkaException) where its 10 s are over and a topic is still missing."""
+        if self._error is None or time.monotonic() < self._due:
+            return
+        try:
+            missing = self._topics - partition_counts(self._bootstrap).keys()
+        except ClusterError:  # nobody says that the topic is gone
+            self._due = time.monotonic() + _PATIENCE
+            return
+        if missing:
+            raise KafkaException(self._error)
+        self._error = None
