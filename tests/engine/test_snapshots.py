@@ -53,8 +53,22 @@ class Swept:
     def abort(self, keys: Iterable[bytes]) -> None:
         """A batch that comes to nothing."""
         self._batch(keys)
+        self._recover()
+
+    def doubt(self, keys: Iterable[bytes]) -> None:
+        """A batch that is committed, and nobody says so: it is taken from the log."""
+        events, runs = self._batch(keys)
+        self.log += events
+        for run in runs:
+            self.topic |= dict(run.records)
+        self._recover()
+
+    def _recover(self) -> None:
         self.rows.drop()
         self.snapshots.drop()
+        self.rows.write()
+        self.rows.forget()
+        self._replay()
 
     def _batch(self, keys: Iterable[bytes]) -> tuple[list[tuple[bytes, bytes]], list[Run]]:
         events = [(key, b"%d" % (len(self.log) + place)) for place, key in enumerate(keys)]
@@ -76,12 +90,15 @@ class Swept:
         """What was not written is lost, and taken from the log."""
         self.rows.store.close()
         self._open()
+        self._replay()
+        self.snapshots.drop()
+
+    def _replay(self) -> None:
         for key, value in self.log[self.rows.position :]:
             self.rows.get(key)
             self.rows.set(key, value)
         assert self.rows.pack()
         self.rows.apply(len(self.log))
-        self.snapshots.drop()
 
     def reopen(self, _: object = None) -> None:
         """Stopped and started."""
@@ -96,7 +113,7 @@ class Swept:
         assert snapshots | dict(self.log[start:]) == dict(self.log)
 
 
-STEPS = ("commit", "commit", "commit", "commit", "abort", "write", "write", "reopen", "crash", "cold")
+STEPS = ("commit", "commit", "commit", "commit", "abort", "doubt", "write", "write", "reopen", "crash", "cold")
 
 
 @pytest.mark.parametrize("few", [0, 50, 1000])
@@ -133,6 +150,58 @@ def test_rows_that_change_while_every_row_is_written_are_written_by_the_next_swe
         swept.assert_restorable()
     assert [size for size in sizes if size] == [50, 50, 21], "every row in turns, the checkpoint with the last"
     assert int((swept.topic[CHECKPOINT] or b"").split()[0]) > 360, "and another sweep after it"
+    swept.rows.store.close()
+
+
+def checkpoint(swept: Swept) -> int:
+    """The position that the newest one holds."""
+    return int((swept.topic[CHECKPOINT] or b"").split()[0])
+
+
+def written(swept: Swept, keys: list[bytes]) -> set[bytes]:
+    """The keys of the snapshots that a batch brings."""
+    before = swept.topic.copy()
+    swept.commit(keys)
+    swept.assert_restorable()
+    return {key for key, _ in swept.topic.items() - before.items()} - {CHECKPOINT}
+
+
+def test_rows_that_hardly_change_twice_go_along_with_their_batches(tmp_path: Path) -> None:
+    swept, many = Swept(tmp_path / "0", 100), [b"%04d" % number for number in range(1000)]
+    for start in range(0, 200, 10):
+        swept.commit(many[start : start + 10])
+        swept.assert_restorable()
+    for start in range(200, 1000, 10):
+        assert written(swept, many[start : start + 10]) == set(many[start : start + 10]), "its own rows, nothing else"
+    assert checkpoint(swept) > 850, "and the checkpoint follows"
+    swept.write()
+    assert swept.rows.store.take_marks() == ([], False), "there is nothing left to sweep"
+    swept.rows.store.close()
+
+
+def test_rows_that_change_often_are_swept_again(tmp_path: Path) -> None:
+    swept = Swept(tmp_path / "0", 100)
+    for start in range(0, 400, 10):
+        swept.commit([b"%04d" % number for number in range(start, start + 10)])
+    assert written(swept, [b"first"]) == {b"first"}, "they go along"
+    few = [b"%d" % (number % 5) for number in range(10)]
+    for _ in range(25):
+        swept.commit(few)
+        swept.assert_restorable()
+    sizes = [len(written(swept, few)) for _ in range(30)]
+    assert 0 < sum(sizes) <= 5 * 4, "three or four sweeps of five rows, not thirty batches of them"
+    swept.rows.store.close()
+
+
+def test_what_went_along_is_marked_again_once_an_abort_has_ended_it(tmp_path: Path) -> None:
+    swept, many = Swept(tmp_path / "0", 100), [b"%04d" % number for number in range(1000)]
+    for start in range(0, 400, 10):
+        swept.commit(many[start : start + 10])
+    swept.abort(many[:10])
+    assert written(swept, many[500:510]) == set()
+    swept.write()
+    [mark], _ = swept.rows.store.take_marks()
+    assert set(swept.rows.store.marked(mark)) == set(many[500:510])
     swept.rows.store.close()
 
 
@@ -192,8 +261,9 @@ def test_a_snapshot_says_what_a_consumer_wants_to_know(context: Context, worked:
     checkpoint, _ = newest.pop(CHECKPOINT)
     assert isinstance(checkpoint, Checkpoint)
     assert checkpoint.rows == len(newest) == len(worked) == 40
+    events = list(context.events())
     for key, (state, snapshot) in newest.items():
-        log = [(event, meta) for event, meta in context.events() if meta.aggregate_id.encode() == key]
+        log = [(event, meta) for event, meta in events if meta.aggregate_id.encode() == key]
         assert state.total == sum(event.amount for event, meta in log if meta.version <= snapshot.version)  # type: ignore[attr-defined]
         ids = tuple(Handled(meta.causation, meta.version) for _, meta in log if meta.version <= snapshot.version)
         assert snapshot.handled == ids

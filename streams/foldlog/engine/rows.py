@@ -29,7 +29,7 @@ class Rows(Generic[T]):
     """Rows by key; changes stay in an overlay until the batch's transaction is committed.
 
     `memory` is the room for cached rows in bytes; `hits` and `misses` count look-ups beyond the overlay. With `marks`
-    the store marks what changes, until it is `settled`.
+    the store marks what changes, until it is `settled`; not while it is not `marking`.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Rows(Generic[T]):
         self.memory = memory
         self.hits = self.misses = 0
         self.settled: set[bytes] = set()
-        self._marks = marks
+        self.marking = self._marks = marks
         self._met: set[bytes] | None = None if store.count else set()
         self._pack = pack
         self.cached: dict[bytes, T] = {}
@@ -145,7 +145,7 @@ class Rows(Generic[T]):
     def write(self) -> None:
         """Writes what is committed: one write with the log position."""
         if self.position != self.store.position or self._unwritten:
-            self.store.apply(self._unwritten, self.position, self.count, marked=self._marks, settled=self.settled)
+            self.store.apply(self._unwritten, self.position, self.count, marked=self.marking, settled=self.settled)
             self._unwritten, self._weight, self.settled = {}, 0, set()
         self._due = time.monotonic() + _WRITE_EVERY
 
@@ -161,6 +161,7 @@ class Rows(Generic[T]):
         self.cached = {}
         self._unwritten, self._weight = {}, 0
         self.settled = set()
+        self.marking = self._marks
         self.position, self.count = self.store.position, self.store.count
         self._met = None if self.count else set()
 

@@ -4,9 +4,12 @@ A sweep takes the log position P and the marks that are there, then writes every
 turn comes, and ends with a checkpoint that holds P. A row that changes later is in the log after P, and in a mark of
 the next sweep. So the newest snapshots and the log from P make the state, whatever happens in between; a sweep that is
 cut short begins again.
+
+Where hardly a row changes twice before the next sweep, a sweep would write no fewer rows and read each once more. From
+then on rows go along with the batch that changes them: they need no mark, and a checkpoint holds where the log is.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -21,6 +24,8 @@ from foldlog.engine.store import Store
 CHECKPOINT = b"\0checkpoint"  # its key; no aggregate's id has a NUL
 
 _MOST_SEEN = 200_000  # keys that a sweep keeps so as not to write a row twice; beyond, it may, which does no harm
+_MANY = 0.4  # rows changed per record of the log: from here on they go along with their batches
+_FEW = 0.3  # and up to here a sweep writes them again
 _LEAST = 50  # rows in a turn; otherwise as many as the batch has records, so that new rows do not outrun the sweep
 
 
@@ -56,17 +61,48 @@ class _Sweep:
         return not (self.whole or self.keys or self.left)
 
 
-class Snapshots:
-    """The sweeps of a processor's partitions; used by the process thread alone.
+@dataclass
+class _Pace:
+    """How many rows change while a partition's log grows from `start`."""
 
-    A sweep begins when `every` records of the log are not covered by a checkpoint.
+    start: int
+    keys: set[bytes] = field(default_factory=set)
+    full: int | None = None  # the position at which no more keys were kept
+
+    def see(self, position: int, changed: Collection[bytes]) -> None:
+        """Takes what a batch changes that begins at a position."""
+        if len(self.keys) < _MOST_SEEN:
+            self.keys.update(changed)
+        elif self.full is None:
+            self.full = position
+
+    def rate(self, position: int) -> float:
+        """Rows for a record of the log, up to a position."""
+        end = position if self.full is None else self.full
+        return len(self.keys) / max(1, end - self.start)
+
+
+@dataclass
+class _Course:
+    """What goes on for one partition."""
+
+    pace: _Pace
+    sweep: _Sweep | None = None
+    along: bool = False  # whether rows go with the batch that changes them
+    checkpoint: int | None = None  # of the batch at hand: the position that holds once it is committed
+
+
+class Snapshots:
+    """The snapshots of a processor's partitions; used by the process thread alone.
+
+    A checkpoint is due when `every` records of the log are not covered by one.
     """
 
     def __init__(self, topic: str, codec: Codec, every: int) -> None:
         self.topic = topic
         self._codec = codec
         self._every = every
-        self._sweeps: dict[int, _Sweep] = {}
+        self._courses: dict[int, _Course] = {}
 
     @classmethod
     def of(cls, kind: Kind, codec: Codec, every: int) -> Self | None:
@@ -74,32 +110,55 @@ class Snapshots:
         return cls(kind.snapshots, codec, every) if isinstance(kind, Folding) and kind.snapshots else None
 
     def due(self, partitions: Mapping[int, Rows[Any]], records: int) -> Iterator[Run]:
-        """The snapshots to be written with a batch of so many records, at most one turn of each partition."""
+        """The snapshots to be written with a batch of so many records: packed rows, and at most one turn of a sweep."""
         for number, rows in partitions.items():
-            sweep = self._sweeps.get(number)
-            if sweep is None and rows.position - rows.store.since >= self._every:
-                rows.write()  # so that every change until now is marked
-                marks, whole = rows.store.take_marks()
-                sweep = self._sweeps[number] = _Sweep(rows.position, marks, whole, [] if whole else [*marks])
-            if sweep is not None:
-                most = min(records, HEAVIEST // len(partitions) // rows.typical)
-                yield Run(self.topic, number, self._turn(sweep, rows, max(_LEAST, most)))
+            course = self._courses.get(number)
+            if course is None:
+                course = self._courses[number] = _Course(_Pace(rows.position))
+            most = min(records, HEAVIEST // len(partitions) // rows.typical)
+            if written := self._written(course, rows, max(_LEAST, most)):
+                yield Run(self.topic, number, written)
 
-    def _turn(self, sweep: _Sweep, rows: Rows[Any], most: int) -> list[tuple[bytes, bytes | None]]:
-        records: list[tuple[bytes, bytes | None]] = [*rows.packed_of(sweep.next(rows.store, most)).items()]
-        if sweep.ends:
-            records.append((CHECKPOINT, self._codec.encode(Checkpoint(sweep.start, rows.store.log_id, rows.count))))
-        return records
+    def _written(self, course: _Course, rows: Rows[Any], most: int) -> Collection[tuple[bytes, bytes | None]]:
+        course.checkpoint = None
+        if course.sweep is None and rows.position - rows.store.since >= self._every:
+            self._begin(course, rows)
+        course.pace.see(rows.position, rows.packed)
+        rows.marking = not course.along
+        written = rows.packed if course.along else {}
+        if course.sweep is not None:
+            written = rows.packed_of(course.sweep.next(rows.store, most)) | written
+            if course.sweep.ends:
+                course.checkpoint = rows.position if course.along else course.sweep.start
+        if course.checkpoint is None:
+            return written.items()
+        checkpoint = Checkpoint(course.checkpoint, rows.store.log_id, rows.count)
+        return [*written.items(), (CHECKPOINT, self._codec.encode(checkpoint))]
+
+    def _begin(self, course: _Course, rows: Rows[Any]) -> None:
+        """Begins a sweep; where rows have gone along there is nothing to sweep, and the checkpoint comes at once."""
+        rate = course.pace.rate(rows.position)
+        course.pace = _Pace(rows.position)
+        if not course.along:
+            rows.write()  # so that every change until now is marked
+            marks, whole = rows.store.take_marks()
+            course.sweep = _Sweep(rows.position, marks, whole, [] if whole else [*marks])
+            course.along = rate >= _MANY
+        else:
+            course.checkpoint = rows.position
+            course.along = rate > _FEW
 
     def committed(self, partitions: Mapping[int, Rows[Any]]) -> None:
         """The batch's transaction is committed: its turns are done."""
-        for number, sweep in list(self._sweeps.items()):
-            if sweep.ends:
-                rows = partitions[number]
-                rows.settled.update(sweep.marks)
-                rows.store.since = sweep.start
-                del self._sweeps[number]
+        for number, course in self._courses.items():
+            if course.checkpoint is None:
+                continue
+            rows = partitions[number]
+            rows.store.since = course.checkpoint
+            if course.sweep is not None:
+                rows.settled.update(course.sweep.marks)
+                course.sweep = None
 
     def drop(self) -> None:
-        """Nothing of the sweeps under way counts."""
-        self._sweeps = {}
+        """Nothing of what is under way counts: what changes is marked again."""
+        self._courses = {}
