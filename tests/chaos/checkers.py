@@ -6,13 +6,12 @@ Each gives a line for every violation, and nothing where all is well.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from hashlib import sha256
-from typing import Any, cast
 
-from foldlog.core import Record, View
 from foldlog.core.partitioning import partition_of
 from tests.chaos import bank
 from tests.chaos.bank import Account, Audited, Deposited, Refunded, Refused, Withdrawn
 from tests.chaos.collected import Collected, Event, Table, plain
+from tests.chaos.folds import fold_accounts, fold_one, fold_view
 from tests.chaos.history import Told
 
 Checker = Callable[[Collected], Iterator[str]]
@@ -144,7 +143,7 @@ def folded(found: Collected) -> Iterator[str]:
         for event in found.events:
             if type(event.record) in view.events:
                 rows[str(view.key(event.record))].append(event)
-        wanted = {key: plain(_fold(view, events)) for key, events in rows.items()}
+        wanted = {key: plain(fold_view(view, events)) for key, events in rows.items()}
         actual = found.tables[view.name]
         if digest(actual) != digest(wanted):
             yield from _differing(view.name, actual, wanted)
@@ -171,6 +170,31 @@ def audited(found: Collected) -> Iterator[str]:
             if told != before:
                 yield f"{event.id}: the worker had {told}, the log comes to {before}"
         accounts[event.account] = fold_one(before, event)
+
+
+def restorable(found: Collected) -> Iterator[str]:
+    """The newest snapshots and the log from the newest checkpoint make the state, on every partition that is long."""
+    states: dict[tuple[int, str], list[Account]] = defaultdict(lambda: [Account()])
+    ahead, length = Counter[tuple[int, str]](), Counter[int]()
+    for event in found.events:
+        of, versions = (event.partition, event.account), states[event.partition, event.account]
+        versions.append(fold_one(versions[-1], event))
+        ahead[of] += event.offset < found.checkpoints.get(event.partition, 0)
+        length[event.partition] += 1
+    for partition, events in length.items():
+        if partition not in found.checkpoints and events > _LONG:
+            yield f"partition {partition} has {events} events and no checkpoint"
+    for of, kept in found.snapshots.items():
+        told = states[of][kept.version : kept.version + 1]
+        if told != [kept.state]:
+            yield f"the snapshot of {of[1]} at version {kept.version} is {kept.state}, the log comes to {told}"
+    for of, events in ahead.items():
+        version = found.snapshots[of].version if of in found.snapshots else 0
+        if version < events:
+            yield f"{of[1]} has {events} events before the checkpoint, its snapshot is of version {version}"
+
+
+_LONG = 500  # events: a checkpoint is due far earlier
 
 
 def set_aside(found: Collected) -> Iterator[str]:
@@ -200,6 +224,7 @@ CHECKERS: tuple[Checker, ...] = (
     settled,
     folded,
     audited,
+    restorable,
     set_aside,
 )
 
@@ -211,24 +236,3 @@ OF_THE_LOG: tuple[Checker, ...] = (conserved, once, unique, contiguous, caused, 
 def violations(found: Collected, checkers: tuple[Checker, ...] = CHECKERS) -> dict[str, list[str]]:
     """What each checker finds, by its name."""
     return {checker.__name__: list(checker(found)) for checker in checkers}
-
-
-def fold_one(before: Account, event: Event) -> Account:
-    """An account after one event more."""
-    after: Account = bank.evolve(before, event.record)  # type: ignore[arg-type]  # only events are in the log
-    return after
-
-
-def fold_accounts(found: Collected) -> dict[str, Account]:
-    """Every account as the fold of the whole log, in the log's order."""
-    accounts: dict[str, Account] = {}
-    for event in found.events:
-        accounts[event.account] = fold_one(accounts.get(event.account, Account()), event)
-    return accounts
-
-
-def _fold(view: View[Any, Any], events: list[Event]) -> Record:
-    row = view.initial
-    for event in events:
-        row = view.evolve(row, event.record)  # type: ignore[call-arg]  # the bank's views do not ask for Meta
-    return cast(Record, row)

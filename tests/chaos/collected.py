@@ -10,10 +10,11 @@ import msgspec
 from foldlog.cluster import Cluster
 from foldlog.contracts.codec import Codec
 from foldlog.core import Meta, Record, Topology, topics
-from foldlog.core.contract import Process
+from foldlog.core.contract import Checkpoint, Process, Snapshot
 from foldlog.core.outcome import DeadLetter
+from foldlog.engine.snapshots import CHECKPOINT
 from foldlog.kafka import reading
-from tests.chaos.bank import Transfer
+from tests.chaos.bank import Account, Transfer
 from tests.chaos.history import Told
 
 Table = dict[str, bytes]
@@ -44,6 +45,13 @@ class Letter(NamedTuple):
     name: str | None
 
 
+class Kept(NamedTuple):
+    """The newest snapshot of an account in a partition."""
+
+    version: int
+    state: Account
+
+
 class Step(NamedTuple):
     """A transfer as the saga's topic has it."""
 
@@ -57,6 +65,7 @@ class Collected:
 
     `arrived` counts the records that Kafka has of each id of a client. A client may have sent fewer: where a record's
     time runs out, librdkafka gives its idempotent producer a new epoch, under which what was on its way is sent again.
+    `snapshots` are by partition and account, `checkpoints` the positions of the newest ones by partition.
     """
 
     told: dict[str, Told]
@@ -65,12 +74,15 @@ class Collected:
     tables: dict[str, Table]
     transfers: dict[str, Step]
     letters: tuple[Letter, ...]
+    snapshots: dict[tuple[int, str], Kept]
+    checkpoints: dict[int, int]
 
 
 def collect(topology: Topology, cluster: Cluster, codec: Codec, told: dict[str, Told]) -> Collected:
     """Reads what is committed; raises DecodeError for an event or row that no codec can read."""
     context, bootstrap = topology.name, cluster.bootstrap
     steps = _table(bootstrap, topics.table(context, "transfer"))
+    kept = list(reading.read(bootstrap, topics.snapshots(context, "account")))
     return Collected(
         told=told,
         arrived=Counter(_clients(reading.read(bootstrap, topics.commands(context, "account")))),
@@ -81,6 +93,8 @@ def collect(topology: Topology, cluster: Cluster, codec: Codec, told: dict[str, 
         },
         transfers=dict(_transfers(steps, codec)),
         letters=tuple(_letters(reading.read(bootstrap, topics.dead_letters(context)), codec)),
+        snapshots=dict(_snapshots(kept, codec)),
+        checkpoints=dict(_checkpoints(kept, codec)),
     )
 
 
@@ -119,6 +133,23 @@ def _transfers(rows: Iterable[tuple[str, bytes]], codec: Codec) -> Iterator[tupl
         assert isinstance(transfer, Transfer)
         assert isinstance(process, Process)
         yield key, Step(transfer.status, process.ended)
+
+
+def _snapshots(entries: Iterable[reading.Entry], codec: Codec) -> Iterator[tuple[tuple[int, str], Kept]]:
+    for entry in entries:
+        if entry.key != CHECKPOINT:
+            state, snapshot = codec.decode_with(entry.value or b"")
+            assert isinstance(state, Account)
+            assert isinstance(snapshot, Snapshot)
+            yield (entry.partition, (entry.key or b"").decode()), Kept(snapshot.version, state)
+
+
+def _checkpoints(entries: Iterable[reading.Entry], codec: Codec) -> Iterator[tuple[int, int]]:
+    for entry in entries:
+        if entry.key == CHECKPOINT:
+            checkpoint = codec.decode(entry.value or b"")
+            assert isinstance(checkpoint, Checkpoint)
+            yield entry.partition, checkpoint.position
 
 
 def _letters(entries: Iterable[reading.Entry], codec: Codec) -> Iterator[Letter]:

@@ -21,6 +21,8 @@ from tests.chaos.nodes import COUNT
 from tests.chaos.schedule import CLOCKED, SMALL, WORKERS
 from tests.chaos.workers import RUN_CLOCKED, Fleet, Places
 
+SNAPSHOT_EVENTS = 20  # so few that sweeps go on all the time, and rows go along with batches now and then
+
 
 @dataclass
 class Stage:
@@ -52,7 +54,8 @@ def stage(ground: Ground, directory: Path, name: str, seed: int, without: Collec
         stack.callback(history.close)
         disk = small_disk(state / "small")
         stack.callback(disk.close)
-        fleet = Fleet(ground.proxied, Places(state, directory), name)
+        often = {"FOLDLOG_SNAPSHOT_EVENTS": str(SNAPSHOT_EVENTS)}
+        fleet = Fleet(ground.proxied, Places(state, directory), name, env=often)
         stack.callback(fleet.close)
         for worker in WORKERS:
             home = disk.path if worker == SMALL else None

@@ -12,7 +12,7 @@ from foldlog.core.partitioning import partition_of
 from tests.chaos import checkers
 from tests.chaos.bank import Account, Audited, Balance, Deposited, Holding, Opened, Refunded, Refused, Withdrawn, evolve
 from tests.chaos.checkers import CHECKERS, Checker
-from tests.chaos.collected import Collected, Event, Letter, Step, plain
+from tests.chaos.collected import Collected, Event, Kept, Letter, Step, plain
 from tests.chaos.history import Told
 
 OWNER = "owner"
@@ -58,6 +58,8 @@ EVENTS = log(
     ("told1", Refused("ghost", "deposit", 1)),
 )
 
+KEPT = Kept(2, state(Opened("bob", OWNER), EVENTS[4].record))  # one event more than it must have
+
 ARRIVED = Counter({"o1": 1, "o2": 1, "d1": 3, "a1": 1, "zero": 2, "told1": 1})
 
 SOUND = Collected(
@@ -85,6 +87,8 @@ SOUND = Collected(
     },
     transfers={"t1": Step("done", True), "t2": Step("refunded", True), "t3": Step("refused", True)},
     letters=(Letter("c:0:9", None), Letter("c:0:10", "g2")),
+    snapshots={(EVENTS[0].partition, "ada"): Kept(2, state(*ADA[:2])), (EVENTS[1].partition, "bob"): KEPT},
+    checkpoints={EVENTS[0].partition: 3, EVENTS[1].partition: 3},
 )
 
 
@@ -100,6 +104,10 @@ def changed(number: int, **fields: Any) -> Collected:
     events = list(EVENTS)
     events[number] = events[number]._replace(**fields)
     return replace(SOUND, events=tuple(events))
+
+
+def kept(event: Event, snapshot: Kept) -> Collected:
+    return replace(SOUND, snapshots=SOUND.snapshots | {(event.partition, event.account): snapshot})
 
 
 @pytest.mark.parametrize("checker", CHECKERS, ids=lambda checker: checker.__name__)
@@ -224,6 +232,31 @@ BROKEN = {
         checkers.audited,
         changed(9, record=Audited("ada", TOLD.owner, TOLD.cents, TOLD.entries, "another")),
         "account:ada@4: the worker had",
+    ),
+    "a snapshot that is another state": (
+        checkers.restorable,
+        kept(EVENTS[1], KEPT._replace(version=1)),
+        "the snapshot of bob at version 1 is",
+    ),
+    "a snapshot of a version that is not there": (
+        checkers.restorable,
+        kept(EVENTS[1], KEPT._replace(version=9)),
+        "the snapshot of bob at version 9 is",
+    ),
+    "a snapshot that is too old for its checkpoint": (
+        checkers.restorable,
+        kept(EVENTS[0], Kept(1, state(ADA[0]))),
+        "ada has 2 events before the checkpoint, its snapshot is of version 1",
+    ),
+    "a snapshot that is missing": (
+        checkers.restorable,
+        replace(SOUND, snapshots={}),
+        "bob has 1 events before the checkpoint, its snapshot is of version 0",
+    ),
+    "a long log without a checkpoint": (
+        checkers.restorable,
+        replace(SOUND, events=log(*[("d", Deposited("ada", OWNER, 1))] * 501), snapshots={}, checkpoints={}),
+        "has 501 events and no checkpoint",
     ),
     "garbage that became no letter": (checkers.set_aside, replace(SOUND, letters=()), "g1 at c:0:9 is a dead letter 0"),
     "garbage that became two": (
