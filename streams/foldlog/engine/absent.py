@@ -4,9 +4,7 @@ import time
 from collections.abc import Iterable
 
 from confluent_kafka import KafkaError, KafkaException
-
-from foldlog.core.errors import ClusterError
-from foldlog.kafka.connection import partition_counts
+from confluent_kafka.admin import AdminClient
 
 _PATIENCE = 10.0  # s: brokers learn of a topic from the controller, a loaded one late
 
@@ -29,9 +27,11 @@ class Absent:
         """Raises the error (KafkaException) where its 10 s are over and a topic is still missing."""
         if self._error is None or time.monotonic() < self._due:
             return
+        admin = AdminClient({"bootstrap.servers": self._bootstrap, "log_level": 0})
         try:
-            missing = self._topics - partition_counts(self._bootstrap).keys()
-        except ClusterError:  # nobody says that the topic is gone
+            # All topics: to ask for one by name would create it on a broker with auto-creation.
+            missing = self._topics - admin.list_topics(timeout=_PATIENCE).topics.keys()
+        except KafkaException:  # nobody says that the topic is gone
             self._due = time.monotonic() + _PATIENCE
             return
         if missing:
