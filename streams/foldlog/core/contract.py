@@ -102,7 +102,7 @@ class Snapshot(Record):
 
 
 class Checkpoint(Record):
-    """Of a partition: its snapshots and the log from `position` make the state, which had `rows` rows.
+    """Ends a sweep of a partition: its snapshots and the log from `position` make the state, which had `rows` rows.
 
     `log` is of what the state was made: the log's topic and the shape of the state.
     """
