@@ -64,8 +64,9 @@ def warm(
 
 
 def is_running(line: Line, *numbers: int) -> bool:
-    """Whether a line works on exactly these partitions."""
-    return line.counters.state == "running" and {number for _, number in line.feed.assigned} == set(numbers)
+    """Whether a line works on exactly these partitions: their stores are opened after its state is "restoring"."""
+    assigned = {number for _, number in line.feed.assigned}
+    return assigned == line.partitions.rows.keys() == set(numbers) and line.counters.state == "running"
 
 
 def fill(context: Context) -> None:

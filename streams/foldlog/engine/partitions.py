@@ -94,6 +94,11 @@ class Partitions:
                 rows.apply(positions[self.kind.log, number])
         self.count()
 
+    def write_many(self) -> None:
+        """Writes what is committed, where it is much."""
+        for rows in self.rows.values():
+            rows.write_many()
+
     def drop(self) -> None:
         """Forgets the changes: their transaction was aborted."""
         for rows in self.rows.values():

@@ -29,6 +29,7 @@ class Processor:
         self._feed = parts.feed
         self._kind = parts.kind
         self._tx = parts.transactions
+        self._tx.meanwhile = self._write
         self._partitions = parts.partitions
         self._log = parts.kind.log if isinstance(parts.kind, Folding) else ""
         self.counters = counters
@@ -171,6 +172,11 @@ class Processor:
 
     def _positions(self) -> dict[Place, int]:
         return {(self._log, number): rows.position for number, rows in self._rows.items()}
+
+    def _write(self) -> None:
+        """Writes rows of earlier batches."""
+        for table in self._tables:
+            table.write_many()
 
     def _drop(self) -> None:
         for table in self._tables:

@@ -77,14 +77,16 @@ class Recovery:
         match error:
             case TaintError():
                 self._tx.discard()
-            case AbortError():
+            case AbortError() | StoreError():  # a store may fail while a transaction is open
                 try:
                     self._tx.abort()
                 except TaintError:
                     self._tx.discard()
-            case StoreError() if self._tables:
-                for table in self._tables:
-                    table.clear(str(error))
+            case _:
+                pass
+        if isinstance(error, StoreError):
+            for table in self._tables:
+                table.clear(str(error))
 
     def restore(self, epoch: int) -> dict[Place, int] | None:
         """Restores until it succeeds, and gives where to read on; None where the epoch is over.

@@ -15,7 +15,7 @@ from foldlog.engine.store import Store
 T = TypeVar("T")
 
 _WRITE_EVERY = 1.0  # s
-_MOST_UNWRITTEN = 20_000  # rows
+_MANY = 5_000  # rows that are not written
 _MOST_UNLOADED = 50_000  # rows, while they are loaded
 _HEAVIEST = 16 << 20  # bytes of either, or as many as are cached
 _LEAST_LOADED = 5_000  # rows: a table of fewer costs more than it saves
@@ -138,8 +138,12 @@ class Rows(Generic[T]):
         self.position, self.count = position, count
         self._shrink()
         self.drop()
-        heavy = self._weight >= max(_HEAVIEST, self.memory) or len(self._unwritten) >= _MOST_UNWRITTEN
-        if heavy or time.monotonic() >= self._due:
+        if self._weight >= max(_HEAVIEST, self.memory) or time.monotonic() >= self._due:
+            self.write()
+
+    def write_many(self) -> None:
+        """Writes what is committed where it is much: the engine's time to do so is while it waits for a broker."""
+        if len(self._unwritten) >= _MANY:
             self.write()
 
     def write(self) -> None:

@@ -48,6 +48,7 @@ class Transactions:
         self._unsure = False
         self._ends: dict[Place, int] = {}
         self.taints = 0
+        self.meanwhile: Callable[[], None] = lambda: None  # called while the broker takes the records
 
     def write(
         self, outputs: Iterable[Output | Run], offsets: Mapping[Place, int], group: Any, then: Then | None = None
@@ -67,6 +68,7 @@ class Transactions:
         try:
             self._begin(producer)
             self._produce(producer, outputs)
+            self.meanwhile()
             # The records go before the offsets: where the markers of the transaction before are not written yet, the
             # client tries again to register partitions after 20 ms, to register offsets after 100.
             producer.flush(self._limit)
