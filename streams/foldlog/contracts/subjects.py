@@ -77,9 +77,10 @@ def publish(
 ) -> dict[str, int]:
     """As `push`, for schemas by subject, for example those of an earlier commit."""
     ids: dict[str, int] = {}
+    known = frozenset(registry.subjects())
     for subject, schema in schemas.items():
         registry.guard(subject)
-        ids[subject] = registry.register(subject, schema)
+        ids[subject] = registry.register(subject, schema, first=subject not in known)
         progress(subject, ids[subject])
     return ids
 
