@@ -1,7 +1,8 @@
 """Decoded rows of one partition: what this batch changed, over what is cached, over what the store will get, over it.
 
 Committed rows reach the store in one write a second: a busy row is written once for its many changes, and after a
-crash the log has what is missing. A store says itself how far it is.
+crash the log has what is missing. Where they are many they are written sooner, while the broker takes what the next
+batch brings: the process would only wait. A store says itself how far it is.
 """
 
 import time
