@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from foldlog.core.errors import StateError, TaintError
+from foldlog.engine.restoring import topic_ids
+
 _PATIENCE = 10.0  # s: brokers learn of a topic from the controller, a loaded one late
 
 
@@ -29,11 +32,10 @@ class Absent:
             return
         admin = AdminClient({"bootstrap.servers": self._bootstrap, "log_level": 0})
         try:
-            # All topics: to ask for one by name would create it on a broker with auto-creation.
-            missing = self._topics - admin.list_topics(timeout=_PATIENCE).topics.keys()
-        except KafkaException:  # nobody says that the topic is gone
+            topic_ids(admin, self._topics)
+        except StateError as error:
+            raise KafkaException(self._error) from error
+        except TaintError:  # nobody says that the topic is gone
             self._due = time.monotonic() + _PATIENCE
-            return
-        if missing:
-            raise KafkaException(self._error)
-        self._error = None
+        else:
+            self._error = None

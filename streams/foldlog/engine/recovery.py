@@ -74,19 +74,19 @@ class Recovery:
 
     def recover(self, error: Exception) -> None:
         """Leaves nothing of what failed: no open transaction, no producer in doubt, no store that is wrong."""
-        match error:
-            case TaintError():
-                self._tx.discard()
-            case AbortError() | StoreError():  # a store may fail while a transaction is open
-                try:
-                    self._tx.abort()
-                except TaintError:
-                    self._tx.discard()
-            case _:
-                pass
+        if isinstance(error, TaintError):
+            self._tx.discard()
+        else:
+            self._abort()  # whatever failed: a store may do so while a transaction is open
         if isinstance(error, StoreError):
             for table in self._tables:
                 table.clear(str(error))
+
+    def _abort(self) -> None:
+        try:
+            self._tx.abort()
+        except TaintError:
+            self._tx.discard()
 
     def restore(self, epoch: int) -> dict[Place, int] | None:
         """Restores until it succeeds, and gives where to read on; None where the epoch is over.

@@ -23,7 +23,8 @@ from foldlog.engine.store import Store
 
 CHECKPOINT = b"\0checkpoint"  # its key; no aggregate's id has a NUL
 
-_MOST_SEEN = 200_000  # keys that a sweep keeps so as not to write a row twice; beyond, it may, which does no harm
+# Keys that are kept: by a sweep, so as not to write a row twice (beyond, it may, which does no harm), and by a pace.
+_MOST_SEEN = 200_000
 _MANY = 0.4  # rows changed per record of the log: from here on they go along with their batches
 _FEW = 0.3  # and up to here a sweep writes them again
 _LEAST = 50  # rows in a turn; otherwise as many as the batch has records, so that new rows do not outrun the sweep
@@ -139,14 +140,14 @@ class Snapshots:
         """Begins a sweep; where rows have gone along there is nothing to sweep, and the checkpoint comes at once."""
         rate = course.pace.rate(rows.position)
         course.pace = _Pace(rows.position)
-        if not course.along:
-            rows.write()  # so that every change until now is marked
-            marks, whole = rows.store.take_marks()
-            course.sweep = _Sweep(rows.position, marks, whole, [] if whole else [*marks])
-            course.along = rate >= _MANY
-        else:
+        if course.along:
             course.checkpoint = rows.position
             course.along = rate > _FEW
+            return
+        rows.write()  # so that every change until now is marked
+        marks, whole = rows.store.take_marks()
+        course.sweep = _Sweep(rows.position, marks, whole, [] if whole else [*marks])
+        course.along = rate >= _MANY
 
     def committed(self, partitions: Mapping[int, Rows[Any]]) -> None:
         """The batch's transaction is committed: its turns are done."""

@@ -121,11 +121,11 @@ class Groups:
         }
 
     def _committed(self) -> dict[tuple[str, Place], int]:
-        found: dict[tuple[str, Place], int] = {}
-        for group, places in self._places.items():
-            offsets = self._offsets.of(group, places)
-            found |= {(group, place): max(offset, 0) for place, offset in offsets.items()}
-        return found
+        return {
+            (group, place): max(offset, 0)
+            for group, places in self._places.items()
+            for place, offset in self._offsets.of(group, places).items()
+        }
 
     def _ends(self) -> dict[Place, int]:
         places = {place for places in self._places.values() for place in places}
