@@ -1,6 +1,8 @@
 """A small context that the tests of the core share: a counter, a saga that follows it, a view of it."""
 
-from foldlog.core import Decider, Meta, Record, Rejected, Saga, View
+from typing import Any
+
+from foldlog.core import Decider, Meta, Record, Rejected, Saga, Topology, View
 
 
 class Add(Record):
@@ -11,6 +13,12 @@ class Add(Record):
 class Added(Record):
     counter: str
     amount: int
+
+
+class Other(Record):
+    """Something that no processor of the context knows."""
+
+    counter: str
 
 
 class Total(Record):
@@ -51,3 +59,8 @@ def show(row: Row, event: Added, meta: Meta) -> Row | None:
 counter = Decider("counter", Total(), key=lambda c: c.counter, decide=decide, evolve=evolve)
 echo = Saga("echo", counter, Seen(), correlate=lambda e: e.counter, react=follow, evolve=step)
 totals = View("totals", counter, Row(), key=lambda e: e.counter, evolve=show)
+
+
+def make(**parts: Any) -> Topology:
+    """The context of these parts, with the counter for its decider where they name no other."""
+    return Topology(**{"name": "counting", "deciders": (counter,), **parts})
