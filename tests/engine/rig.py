@@ -110,12 +110,11 @@ class Line:
         self.kind = Deciding(context.topology, context.decider, context.codec)
         self.counters = Counters()
         self.items: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.feed = made.feed(
-            clients.member(bootstrap, context.group, instance, settings), self.kind.inputs, settings, self.items.put
-        )
+        self.partitions = made.partitions(self.kind, context.home / directory, 1 << 20, self.counters)
+        member = clients.member(bootstrap, context.group, instance, settings)
+        self.feed = made.feed(member, self.kind.inputs, settings, self._deliver)
         config = clients.transactional(bootstrap, settings)
         self.transactions = made.transactions(config, f"{context.group}.{instance}", settings.socket_timeout_ms)
-        self.partitions = made.partitions(self.kind, context.home / directory, 1 << 20, self.counters)
         admin = AdminClient({"bootstrap.servers": bootstrap})
         parts = Parts(
             context.name,
@@ -153,6 +152,9 @@ class Line:
     def folded(self) -> int:
         """Events that were folded to restore the stores."""
         return self._folded()
+
+    def _deliver(self, item: Any) -> None:
+        self.items.put(self.partitions.prepared(item))
 
     def _runs(self) -> tuple[Callable[[], None], ...]:
         return self.feed.run, self._process

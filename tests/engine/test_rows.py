@@ -1,7 +1,11 @@
 """Rows: a dictionary with a transaction, over a cache of any size, over a store."""
 
+import random
 import tempfile
+import time
+import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,7 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from foldlog.core.errors import EncodeError
+from foldlog.engine import ahead
 from foldlog.engine import rows as module
+from foldlog.engine.ahead import Ahead, Readings
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
 
@@ -21,7 +27,11 @@ row = st.sampled_from(["1", "22", UNPACKABLE, ""])
 step = st.one_of(
     st.tuples(st.sampled_from(["set", "fetch and set"]), keys, st.none() | row),
     st.tuples(st.just("get"), keys, st.none()),
-    st.tuples(st.sampled_from(["commit", "write", "drop", "forget", "reopen"]), st.just(b""), st.none()),
+    st.tuples(
+        st.sampled_from(["commit", "write", "drop", "forget", "reopen", "read ahead", "begin"]),
+        st.just(b""),
+        st.none(),
+    ),
 )
 
 
@@ -49,55 +59,155 @@ def fresh(memory: int) -> Iterator[Rows[str]]:
 AGAIN = [("set", b"c", "1"), ("commit", b"", None), ("set", b"c", "22"), ("get", b"d", None), ("commit", b"", None)]
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(step, max_size=40), st.sampled_from([0, 1000, 100_000]))
-@example(AGAIN, 0)
+CHANGED_SINCE = [
+    *[("set", b"a", "1"), ("commit", b"", None), ("write", b"", None), ("read ahead", b"", None)],
+    *[("set", b"a", "22"), ("commit", b"", None), ("begin", b"", None), ("get", b"a", None)],
+]
+
+READ_AMID_CHANGES = [
+    *[("set", b"b", "1"), ("commit", b"", None), ("write", b"", None), ("read ahead", b"", None), ("begin", b"", None)],
+    *[("set", b"b", "22"), ("get", b"d", None), ("commit", b"", None)],
+]
+
+
+class Model:
+    """Does a step with rows and with dictionaries, and compares them."""
+
+    def __init__(self, rows: Rows[str], room: int) -> None:
+        self.rows = rows
+        self.room = room
+        self.written: tuple[dict[bytes, str], int] = ({}, 0)  # what the store has, up to which position
+        self.committed: dict[bytes, str] = {}
+        self.current: dict[bytes, str] = {}
+        self.position = 0
+        self.ahead: Ahead | None = None
+
+    def do(self, what: str, key: bytes, value: str | None) -> None:
+        match what:
+            case "set" | "fetch and set":
+                look_at(self.rows, key, together=what != "set")
+                self.rows.set(key, value)
+                self.current = {**self.current, key: value} if value is not None else without(self.current, key)
+            case "get":
+                if not self.rows.is_fetched():
+                    self.rows.fetch([b"a", b"b", b"none", b"a"])  # the others are read one by one
+                assert self.rows.get(key) == self.current.get(key)
+            case "commit":
+                self.commit()
+            case "write":
+                self.rows.write()
+            case "drop":
+                self.drop()
+            case "read ahead":
+                self.ahead = self.rows.read_ahead([b"a", b"c", b"none", b"a"], self.room)
+            case "begin":  # of a batch: nothing is left of the one before
+                self.drop()
+                self.rows.adopt(self.ahead)
+            case _:
+                self.forget(reopen=what == "reopen")
+        if self.rows.store.position == self.position:
+            self.written = self.committed, self.position
+
+    def commit(self) -> None:
+        if UNPACKABLE in self.current.values():
+            assert not self.rows.pack()
+            self.drop()
+        else:
+            self.position += 1
+            assert self.rows.pack()
+            self.rows.apply(self.position)
+            self.committed = self.current
+
+    def drop(self) -> None:
+        self.rows.drop()
+        self.current = self.committed
+
+    def forget(self, *, reopen: bool) -> None:
+        if reopen:
+            self.rows.store.close()
+            self.rows.store = Store(self.rows.store.path, "log")
+        self.rows.forget()
+        self.current = self.committed = self.written[0]
+        self.position = self.written[1]
+        self.ahead = None  # its batch is of an epoch that is over
+
+    def check(self) -> None:
+        rows, written = self.rows, self.written
+        assert {key: unpack(row) for key, row in rows.store.rows()} == written[0]
+        assert (rows.store.position, rows.store.count) == (written[1], len(written[0]))
+        assert (rows.position, rows.count) == (self.position, len(self.committed))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(step, max_size=40), st.sampled_from([0, 1000, 100_000]), st.booleans(), st.sampled_from([1, 1000]))
+@example(AGAIN, 0, True, 1000)
+@example(CHANGED_SINCE, 0, True, 1000)
+@example(CHANGED_SINCE, 0, False, 1000)
+@example(READ_AMID_CHANGES, 0, False, 1000)
 def test_rows_are_a_dictionary_that_can_be_committed_and_rolled_back(
-    steps: list[tuple[str, bytes, str | None]], memory: int
+    steps: list[tuple[str, bytes, str | None]], memory: int, caching: bool, room: int
 ) -> None:
-    with fresh(memory) as rows:
-        written: tuple[dict[bytes, str], int] = ({}, 0)  # what the store has, up to which position
-        committed: dict[bytes, str] = {}
-        current: dict[bytes, str] = {}
-        position = 0
+    with fresh(memory) as rows, pytest.MonkeyPatch.context() as patch:
+        if not caching:
+            patch.setattr(type(rows.cache), "on", False)
+        patch.setattr(ahead, "_FIRST", 1)
+        model = Model(rows, room)
         for what, key, value in steps:
-            match what:
-                case "set" | "fetch and set":
-                    look_at(rows, key, together=what != "set")
-                    rows.set(key, value)
-                    current = {**current, key: value} if value is not None else without(current, key)
-                case "get":
-                    rows.fetch([b"a", b"b", b"none", b"a"])  # the others are read one by one
-                    assert rows.get(key) == current.get(key)
-                case "commit" if UNPACKABLE in current.values():
-                    assert not rows.pack()
-                    rows.drop()
-                    current = committed
-                case "commit":
-                    position += 1
-                    assert rows.pack()
-                    rows.apply(position)
-                    committed = current
-                case "write":
+            model.do(what, key, value)
+            model.check()
+        for key in (b"a", b"b", b"c", b"d"):
+            assert rows.get(key) == model.current.get(key)
+
+
+def test_what_was_read_ahead_is_what_is_committed_whatever_another_thread_did_meanwhile() -> None:
+    with fresh(1000) as rows, ThreadPoolExecutor(1) as poll:
+        draw = random.Random(7)
+        table: dict[bytes, str] = {}
+        position, until, dropped = 0, time.monotonic() + 2, 0
+        while time.monotonic() < until:
+            reading = poll.submit(rows.read_ahead, [b"%d" % number for number in range(3000)], 1 << 20)
+            while not reading.done():
+                for _ in range(draw.randrange(60)):
+                    key = b"%d" % draw.randrange(3000)
+                    look_at(rows, key, together=False)
+                    rows.set(key, f"{position}")
+                table |= {key: row for key, row in rows.changed.items() if row is not None}
+                position += 1
+                assert rows.pack()
+                rows.apply(position)
+                if draw.random() < 0.2:
                     rows.write()
-                case "drop":
-                    rows.drop()
-                    current = committed
-                case _:
-                    if what == "reopen":
-                        rows.store.close()
-                        rows.store = Store(rows.store.path, "log")
-                    rows.forget()
-                    current = committed = written[0]
-                    position = written[1]
-            if rows.store.position == position:
-                written = (committed, position)
-            assert {k: unpack(v) for k, v in rows.store.rows()} == written[0]
-            assert (rows.store.position, rows.store.count) == (written[1], len(written[0]))
-            assert (rows.position, rows.count) == (position, len(committed))
-        assert {key: rows.get(key) for key in (b"a", b"b", b"c", b"d")} == {
-            key: current.get(key) for key in (b"a", b"b", b"c", b"d")
-        }
+            read = reading.result()
+            before = len(read.rows)
+            found = read.current()
+            dropped += before - len(found)
+            assert {key: row for key, row in found.items() if row is not None} == {
+                key: pack(table[key]) for key in found if key in table
+            }
+        assert rows.count == len(table)
+        assert dropped > 0  # else nothing was tested
+
+
+@pytest.mark.parametrize(("room", "read"), [(0, 1000), (100_000, 1000), (150_000, 1500), (1 << 30, 5000)])
+def test_no_more_is_read_ahead_than_there_is_room_for(room: int, read: int) -> None:
+    with fresh(1000) as rows:
+        keys = [b"%d" % number for number in range(5000)]
+        rows.store.apply(dict.fromkeys(keys, b"x" * 100), 1, 5000)
+        found = rows.read_ahead(keys, room)
+        assert (len(found.rows), found.whole) == (read, read == 5000)
+        rows.forget()
+        rows.adopt(found)
+        assert rows.is_fetched() == found.whole
+        rows.fetch(keys)
+        assert len(rows.fetched) == 5000
+
+
+def test_readings_that_nobody_holds_are_not_told() -> None:
+    readings = Readings()
+    kept, gone = readings.begin(), weakref.ref(readings.begin())
+    for _ in range(2):
+        readings.tell({b"a": b"1"})
+    assert (len(kept.changed), gone()) == (2, None)
 
 
 def look_at(rows: Rows[str], key: bytes, *, together: bool) -> None:
@@ -145,13 +255,13 @@ def test_rows_that_are_loaded_as_they_are_are_counted(
 
 def test_what_a_row_typically_weighs_rises_at_once_and_falls_slowly() -> None:
     with fresh(1 << 16) as rows:
-        seen = [rows.typical]
+        seen = [rows.cache.typical]
         for position, row in enumerate(["x" * 10_000, *[""] * 200, *[None] * 100], 1):
             rows.get(b"a")
             rows.set(b"a", row)
             assert rows.pack()
             rows.apply(position)
-            seen.append(rows.typical)
+            seen.append(rows.cache.typical)
     least = len(pack(""))
     assert seen[:3] == [200, 10_000 + least, 10_000 + least - 1250]
     assert (seen[201], seen[-1]) == (least, 1)  # rows that go leave nothing, which still can be divided by

@@ -57,9 +57,11 @@ class Assembly:
         kind = kind_of(self.topology, declared, self.codec, settings, bootstrap)
         group, instance = self.group(kind), self.identity.instance
         transactional_id = f"{group}.{instance}"
-        feed = Feed(clients.member(bootstrap, group, instance, settings), kind.inputs, settings, deliver)
         counters = Counters()
         shadows = self._shadows(group, declared) if settings.standbys else None
+        partitions = _partitions(kind, self._state(group), _cached(declared, settings), counters, shadows)
+        hand_over = deliver if partitions is None else lambda item: deliver(partitions.prepared(item))
+        feed = Feed(clients.member(bootstrap, group, instance, settings), kind.inputs, settings, hand_over)
         parts = Parts(
             self.topology.name,
             kind,
@@ -68,7 +70,7 @@ class Assembly:
             Metered(clients.transactional(bootstrap, settings), transactional_id, settings.socket_timeout_ms, counters),
             Group(bootstrap, group, transactional_id, settings),
             LogReader(bootstrap, settings),
-            _partitions(kind, self._state(group), _cached(declared, settings), counters, shadows),
+            partitions,
             Snapshots.of(kind, self.codec, settings.snapshot_events),
             lambda names: topic_ids(self.admin, names),
             self._parking(kind, group),

@@ -1,10 +1,12 @@
 """What travels from the poll thread to the process thread."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from confluent_kafka import KafkaError
+
+from foldlog.engine.ahead import Ahead
 
 Place = tuple[str, int]  # topic, partition
 
@@ -44,6 +46,7 @@ class Batch:
     messages: list[Received]
     offsets: Mapping[Place, int]
     group: Any
+    ahead: Mapping[int, Ahead] = field(default_factory=dict)  # rows, by partition
 
 
 class Output(NamedTuple):

@@ -92,13 +92,24 @@ class Deciding(Aggregates):
         unpack = shortcut.unpacking(self._decider, self._codec, self._unpack)
         return Rows(store, pack, unpack, memory, marks=True)
 
+    def wanted(self, messages: Sequence[Received]) -> Mapping[int, list[bytes]]:
+        """The aggregates that commands are for."""
+        return shortcut.keys_of(messages)
+
     def handle_all(self, messages: Sequence[Received], rows: Mapping[int, Any], work: Work) -> None:
         """Decides the commands of a batch, each the short way where there is one and it can go it."""
-        _fetch(messages, rows)
+        self._fetch(messages, rows)
         if self._short is None:
             super().handle_all(messages, rows, work)
         else:
             self._short.run(messages, rows, work)
+
+    def _fetch(self, messages: Sequence[Received], rows: Mapping[int, Rows[Aggregate]]) -> None:
+        """Reads the aggregates that a batch will ask for, where the poll thread has not done so."""
+        unread = [number for number, own in rows.items() if not own.at_hand and not own.is_fetched()]
+        wanted = self.wanted(messages) if unread else {}
+        for number in unread:
+            rows[number].fetch(wanted.get(number, ()))
 
     def handle(self, message: Received, rows: Rows[Aggregate], work: Work) -> None:
         """Decides one command."""
@@ -230,15 +241,3 @@ def _time_of(message: Received) -> int:
     if not FIRST_MS <= time <= LAST_MS:
         raise DecodeError(f"the timestamp {time} is beyond the years 1 to 9999", "malformed")
     return time
-
-
-def _fetch(messages: Sequence[Received], rows: Mapping[int, Rows[Aggregate]]) -> None:
-    """Reads the aggregates that a batch will ask for."""
-    if all(own.whole for own in rows.values()):
-        return
-    keys: dict[int, list[bytes]] = {number: [] for number in rows}
-    for message in messages:
-        if (key := message.key()) is not None:
-            keys.setdefault(message.partition(), []).append(key)
-    for number, own in rows.items():
-        own.fetch(keys[number])

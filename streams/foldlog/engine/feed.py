@@ -46,7 +46,7 @@ class Feed:
         self._absent = Absent(config["bootstrap.servers"], topics)
         self._records = settings.batch_records
         self._fill = settings.batch_ms / 1000
-        self._deliver = deliver  # called by the poll thread; must not block
+        self._deliver = deliver  # called by the poll thread, which does not poll meanwhile
         self._lock = threading.Lock()
         self._idle = threading.Event()
         self._idle.set()

@@ -123,6 +123,10 @@ class State(ABC, Generic[T]):
             return None
         return found if isinstance(found, Checkpoint) else None
 
+    def wanted(self, messages: Sequence[Received]) -> Mapping[int, list[bytes]]:
+        """Keys of the rows that records ask for, by partition, where that is known before they are decoded."""
+        return {}
+
     @abstractmethod
     def rows(self, store: Store, memory: int) -> Rows[T]:
         """The rows of one partition over its store."""

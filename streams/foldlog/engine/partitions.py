@@ -1,16 +1,20 @@
 """The partitions of a processor with state: their stores, opened, brought up to their logs, closed."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from foldlog.core.errors import StoreError
-from foldlog.engine.batch import Place, Received, Run
+from foldlog.engine.ahead import Ahead
+from foldlog.engine.batch import Assignment, Batch, Place, Received, Run
 from foldlog.engine.kind import State
 from foldlog.engine.loading import SnapshotLoader
+from foldlog.engine.portions import HEAVIEST
 from foldlog.engine.restoring import LogReader
 from foldlog.engine.rows import Rows
 from foldlog.engine.stats import Counters
@@ -23,7 +27,7 @@ _OLDEST = 12 * 3600
 
 
 class Partitions:
-    """Rows by partition number; used by the process thread alone."""
+    """Rows by partition number; used by the process thread alone, but for `prepared`."""
 
     def __init__(self, kind: State[Any], directory: Path, memory: int, counters: Counters) -> None:
         self.kind = kind
@@ -31,20 +35,42 @@ class Partitions:
         self._memory = memory
         self._counters = counters
         self.rows: dict[int, Rows[Any]] = {}
+        self._settled = threading.Lock()  # held while stores are opened, filled, cleared or closed
+
+    def prepared(self, item: Assignment | Batch) -> Assignment | Batch:
+        """What the poll thread hands over next, with the rows that it will ask for; called by that thread."""
+        if not isinstance(item, Batch) or not item.messages or self._are_at_hand():
+            return item
+        wanted = self.kind.wanted(item.messages)
+        if not wanted or not self._settled.acquire(blocking=False):
+            return item
+        try:
+            return replace(item, ahead=self._read_ahead(wanted))
+        except StoreError as error:  # the process thread will meet it too
+            log.debug("not read ahead", because=str(error))
+            return item
+        finally:
+            self._settled.release()
+
+    def adopt(self, ahead: Mapping[int, Ahead]) -> None:
+        """Takes what was read ahead for the batch that begins."""
+        for number, rows in self.rows.items():
+            rows.adopt(ahead.get(number))
 
     def open(self, numbers: Iterable[int], log_id: str) -> None:
         """Opens the stores of these partitions and closes all others."""
         wanted = set(numbers)
-        for number in set(self.rows) - wanted:
-            self._close(self.rows.pop(number))
-        for rows in self.rows.values():
-            rows.write()
-            rows.forget()
-        for number in sorted(wanted - set(self.rows)):
-            store = Store(self._directory / str(number), log_id)
-            self.rows[number] = self.kind.rows(store, 0)
-        for rows in self.rows.values():
-            rows.memory = self._memory // len(self.rows)
+        with self._settled:
+            for number in set(self.rows) - wanted:
+                self._close(self.rows.pop(number))
+            for rows in self.rows.values():
+                rows.write()
+                rows.forget()
+            for number in sorted(wanted - set(self.rows)):
+                store = Store(self._directory / str(number), log_id)
+                self.rows[number] = self.kind.rows(store, 0)
+            for rows in self.rows.values():
+                rows.cache.memory = self._memory // len(self.rows)
 
     def catch_up(
         self,
@@ -54,6 +80,16 @@ class Partitions:
         stalled: Callable[[], None],
     ) -> None:
         """Brings each store to its log's end: from snapshots where it is empty, from the log for the rest."""
+        with self._settled:
+            self._catch_up(reader, marks, go_on, stalled)
+
+    def _catch_up(
+        self,
+        reader: LogReader,
+        marks: Mapping[Place, tuple[int, int]],
+        go_on: Callable[[], bool],
+        stalled: Callable[[], None],
+    ) -> None:
         for number, rows in self.rows.items():
             self._distrust(rows, marks[self.kind.log, number][1])
         loader = SnapshotLoader(self.kind, self.rows, marks)
@@ -95,9 +131,12 @@ class Partitions:
         self.count()
 
     def write_many(self) -> None:
-        """Writes what is committed, where it is much."""
-        for rows in self.rows.values():
-            rows.write_many()
+        """Writes what is committed of the partition where it is most, if it is much.
+
+        One in a turn: the broker takes no longer for its records, and until its next turn many rows change again.
+        """
+        if self.rows:
+            max(self.rows.values(), key=lambda rows: rows.unwritten).write_many()
 
     def drop(self) -> None:
         """Forgets the changes: their transaction was aborted."""
@@ -106,15 +145,17 @@ class Partitions:
 
     def clear(self, why: str) -> None:
         """Deletes every store; what is wrong with one is not always known."""
-        for rows in self.rows.values():
-            rows.store.clear(why)
-            rows.forget()
+        with self._settled:
+            for rows in self.rows.values():
+                rows.store.clear(why)
+                rows.forget()
 
     def close(self) -> None:
         """Closes every store."""
-        for rows in self.rows.values():
-            self._close(rows)
-        self.rows = {}
+        with self._settled:
+            for rows in self.rows.values():
+                self._close(rows)
+            self.rows = {}
 
     def _close(self, rows: Rows[Any]) -> None:
         try:
@@ -126,10 +167,17 @@ class Partitions:
     def count(self) -> None:
         """Takes the number of rows and what became of look-ups, for those who look on."""
         for rows in self.rows.values():
-            self._counters.cache_hits += rows.hits
-            self._counters.cache_misses += rows.misses
-            rows.hits = rows.misses = 0
+            hits, misses = rows.looked()
+            self._counters.cache_hits += hits
+            self._counters.cache_misses += misses
         self._counters.rows = sum(rows.count for rows in self.rows.values())
+
+    def _are_at_hand(self) -> bool:
+        return all(rows.at_hand for rows in [*self.rows.values()])
+
+    def _read_ahead(self, wanted: Mapping[int, list[bytes]]) -> dict[int, Ahead]:
+        room = HEAVIEST // max(1, len(self.rows))
+        return {number: rows.read_ahead(wanted[number], room) for number, rows in self.rows.items() if number in wanted}
 
     def _distrust(self, rows: Rows[Any], high: int) -> None:
         store, why = rows.store, ""

@@ -69,6 +69,8 @@ class Processor:
         self.counters.state = "stopped"
 
     def _batch(self, batch: Batch) -> None:
+        if self._partitions is not None:
+            self._partitions.adopt(batch.ahead)
         for portion in self._portions.of(batch) if self._tables else (batch,):
             self._portion(portion)
             if not self._feed.is_current(batch.epoch):  # the rest is read again, here or elsewhere

@@ -7,10 +7,11 @@ batch brings: the process would only wait. A store says itself how far it is.
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
 from typing import Generic, TypeVar, cast
 
 from foldlog.core.errors import DecodeError, EncodeError, StateError, StoreError
+from foldlog.engine.ahead import Ahead, Readings
+from foldlog.engine.cache import Cache
 from foldlog.engine.store import Store
 
 T = TypeVar("T")
@@ -20,17 +21,15 @@ _MANY = 5_000  # rows that are not written
 _MOST_UNLOADED = 50_000  # rows, while they are loaded
 _HEAVIEST = 16 << 20  # bytes of either, or as many as are cached
 _LEAST_LOADED = 5_000  # rows: a table of fewer costs more than it saves
-_AROUND = 300  # bytes of a cached row beside its values: objects, dictionary entry, key
 _MOST_MET = 2_000_000  # keys kept to count a store that is loaded; beyond, it is asked for each
-_TYPICAL = 200  # bytes of a row, before any was seen
 _ABSENT = object()
 
 
 class Rows(Generic[T]):
     """Rows by key; changes stay in an overlay until the batch's transaction is committed.
 
-    `memory` is the room for cached rows in bytes; `hits` and `misses` count look-ups beyond the overlay. With `marks`
-    the store marks what changes, until it is `settled`; not while it is not `marking`.
+    `memory` is the room for cached rows in bytes; `hits` and `misses` count look-ups beyond the overlay, until they are
+    taken. With `marks` the store marks what changes, until it is `settled`; not while it is not `marking`.
     """
 
     def __init__(
@@ -45,34 +44,63 @@ class Rows(Generic[T]):
         self.store = store
         self.position, self.count = store.position, store.count
         self.changed: dict[bytes, T | None] = {}
+        self._deletes = False  # whether it may have a None
         self.packed: dict[bytes, bytes | None] = {}
         self.size = 0  # bytes of them
-        self.typical = _TYPICAL  # bytes of a row
         self.unpack = unpack
-        self.memory = memory
+        self.cache: Cache[T] = Cache(memory)
+        self.cached = self.cache.rows
         self.hits = self.misses = 0
         self.settled: set[bytes] = set()
         self.marking = self._marks = marks
         self._met: set[bytes] | None = None if store.count else set()
         self._pack = pack
-        self.cached: dict[bytes, T] = {}
         self._unwritten: dict[bytes, bytes | None] = {}
         self._weight = 0  # bytes of rows that are not written
         self.fetched: dict[bytes, bytes | None] = {}
+        self._readings = Readings()
+        self._ahead: Ahead | None = None
         self._due = time.monotonic() + _WRITE_EVERY
 
     def fetch(self, keys: Iterable[bytes]) -> None:
         """Reads rows that this batch will ask for: together they cost half of what they cost one by one."""
         if not self.changed:  # else `apply` must know of each that it was there
-            self.fetched = {}
-            self._shrink()
-        missing = [*set(keys).difference(self.cached).difference(self._unwritten)]
+            self.fetched = {} if self._ahead is None else self._ahead.current()
+            self.cache.shrink()
+        missing = [*set(keys).difference(self.cached, self._unwritten, self.fetched)]
         self.fetched.update(zip(missing, self.store.get_all(missing), strict=True))
+
+    def read_ahead(self, keys: Iterable[bytes], room: int) -> Ahead:
+        """Reads rows that the next batch will ask for, as another thread than that which uses all else here.
+
+        They have room for so many bytes; where they are more, some are left to the batch.
+        """
+        ahead = self._readings.begin()
+        cached, unwritten = self.cached, self._unwritten
+        ahead.read([key for key in set(keys) if key not in cached and key not in unwritten], self.store.get_all, room)
+        return ahead
+
+    def adopt(self, ahead: Ahead | None) -> None:
+        """Takes what was read ahead for the batch that begins."""
+        self._ahead = ahead
+
+    def is_fetched(self) -> bool:
+        """Whether the rows that a batch will ask for were read ahead; then what was not is read one by one."""
+        if self._ahead is None or not self._ahead.whole or self.changed:
+            return False
+        self.fetched = self._ahead.current()
+        self.cache.shrink()
+        return True
 
     @property
     def whole(self) -> bool:
         """Whether every row is cached."""
         return len(self.cached) >= self.count
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether so many rows are cached that the others may be read one by one."""
+        return self.cache.suffices or self.whole
 
     def get(self, key: bytes) -> T | None:
         """The row as this batch has it so far."""
@@ -87,8 +115,19 @@ class Rows(Generic[T]):
         if packed is None:
             return None
         self.misses += 1
-        found = self.cached[key] = self._decoded(packed)
+        found = self._decoded(packed)
+        if self.cache.on:
+            self.cached[key] = found
+        else:
+            self.fetched[key] = packed  # so that `apply` knows that it was there
         return found
+
+    def looked(self) -> tuple[int, int]:
+        """Takes the hits and misses since the last time."""
+        hits, misses = self.hits, self.misses
+        self.hits = self.misses = 0
+        self.cache.judge(hits, misses, ahead=self._ahead is not None)
+        return hits, misses
 
     def _decoded(self, packed: bytes) -> T:
         try:
@@ -101,6 +140,7 @@ class Rows(Generic[T]):
     def set(self, key: bytes, row: T | None) -> None:
         """Changes a row in the overlay; None deletes it."""
         self.changed[key] = row
+        self._deletes = self._deletes or row is None
 
     def pack(self) -> bool:
         """Makes the changed rows bytes; False where one does not fit its schema or a record."""
@@ -126,25 +166,29 @@ class Rows(Generic[T]):
 
         A row is looked at before it is set: if it existed, it is cached or was fetched.
         """
-        cache, fetched, count, self._met = self.cached, self.fetched, self.count, None
-        for key, row in self.changed.items():
-            existed = key in cache or fetched.get(key) is not None
-            count += (row is not None) - existed
-            if row is not None:
-                cache[key] = row
-            else:
-                cache.pop(key, None)
+        self._met = None
+        self.count += self._growth()
+        self.cache.take(self.changed, deletes=self._deletes)
         self._unwritten |= self.packed
+        self._readings.tell(self.packed)  # after: a reading that begins in between finds them unwritten
         self._weight += self.size
-        self.position, self.count = position, count
-        self._shrink()
+        self.position = position
+        if self.packed:
+            self.cache.weigh(self.size, len(self.packed))
+        self.cache.shrink()
         self.drop()
-        if self._weight >= max(_HEAVIEST, self.memory) or time.monotonic() >= self._due:
+        is_due = time.monotonic() >= self._due and self.unwritten < _MANY
+        if is_due or self._weight >= max(_HEAVIEST, self.cache.memory):
             self.write()
+
+    @property
+    def unwritten(self) -> int:
+        """How many rows are committed and not written."""
+        return len(self._unwritten)
 
     def write_many(self) -> None:
         """Writes what is committed where it is much: the engine's time to do so is while it waits for a broker."""
-        if len(self._unwritten) >= _MANY:
+        if self.unwritten >= _MANY:
             self.write()
 
     def write(self) -> None:
@@ -154,16 +198,25 @@ class Rows(Generic[T]):
             self._unwritten, self._weight, self.settled = {}, 0, set()
         self._due = time.monotonic() + _WRITE_EVERY
 
+    def _growth(self) -> int:
+        """How many rows more there are with the overlay."""
+        new = [key for key in set(self.changed).difference(self.cached) if self.fetched.get(key) is None]
+        if not self._deletes:
+            return len(new)
+        left = sum(row is not None for row in self.changed.values())
+        return left - (len(self.changed) - len(new))
+
     def drop(self) -> None:
         """Forgets the overlay: its transaction was aborted."""
-        self.changed = {}
+        self.changed, self._deletes = {}, False
         self.packed, self.size = {}, 0
         self.fetched = {}
 
     def forget(self) -> None:
         """Forgets all that the store does not have: it is at its own position again."""
         self.drop()
-        self.cached = {}
+        self.cache.clear()
+        self._ahead = None
         self._unwritten, self._weight = {}, 0
         self.settled = set()
         self.marking = self._marks
@@ -217,19 +270,6 @@ class Rows(Generic[T]):
 
     def _committed(self, key: bytes) -> bytes | None:
         return self._unwritten[key] if key in self._unwritten else self.store.get(key)
-
-    def _shrink(self) -> None:
-        """Drops the rows that were cached first, where the cache is larger than its room.
-
-        To drop those first that were not changed for longest, every change would have to move its row: that costs more
-        than to read again, once in a turn of the cache, one that is changed all the time.
-        """
-        if self.packed:
-            size = self.size // len(self.packed)
-            self.typical = max(1, size, self.typical + (size - self.typical) // 8)  # what grows is believed at once
-        most = self.memory // (self.typical + _AROUND)
-        for key in list(islice(self.cached, max(0, len(self.cached) - most))):
-            del self.cached[key]
 
 
 def _size(packed: Mapping[bytes, bytes | None]) -> int:

@@ -16,6 +16,7 @@ from foldlog.core.decider import Decider
 from foldlog.core.outcome import Reply
 from foldlog.core.record import Record
 from foldlog.engine.aggregates import Aggregate
+from foldlog.engine.batch import Received
 from foldlog.engine.remembered import MOST, REMEMBERED
 from foldlog.engine.snapshots import CHECKPOINT
 from foldlog.engine.work import FAULTS, FIRST_MS, LARGEST, LAST_MS, LONGEST_ID, LONGEST_KEY, OWN_HEADERS
@@ -31,6 +32,17 @@ except ImportError:  # there was no compiler where foldlog was installed
 else:
     AVAILABLE = True
 
+
+def _keys_of(messages: Iterable[Received]) -> dict[int, list[bytes]]:
+    """The keys of records, by partition."""
+    found: dict[int, list[bytes]] = {}
+    for message in messages:
+        if (key := message.key()) is not None:
+            found.setdefault(message.partition(), []).append(key)
+    return found
+
+
+keys_of: Callable[[Iterable[Received]], dict[int, list[bytes]]] = compiled.keys_of if AVAILABLE else _keys_of
 partition_of: Callable[[bytes, int], int] = compiled.partition_of if AVAILABLE else partitioning.partition_of
 
 

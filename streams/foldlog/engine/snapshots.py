@@ -116,7 +116,7 @@ class Snapshots:
             course = self._courses.get(number)
             if course is None:
                 course = self._courses[number] = _Course(_Pace(rows.position))
-            most = min(records, HEAVIEST // len(partitions) // rows.typical)
+            most = min(records, HEAVIEST // len(partitions) // rows.cache.typical)
             if written := self._written(course, rows, max(_LEAST, most)):
                 yield Run(self.topic, number, written)
 

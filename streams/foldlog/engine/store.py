@@ -29,7 +29,7 @@ _FORMAT = b"#2"  # of all this; what another release wrote is folded again
 
 
 class Store:
-    """Rows of one partition in RocksDB; only the thread that processes the partition uses it.
+    """Rows of one partition in RocksDB; only the thread that processes the partition uses it, others may `get_all`.
 
     A store is a cache of its log: whatever is wrong with it, it is deleted and folded again.
     Raises StoreError where RocksDB reports damage while reading or writing.

@@ -1,0 +1,63 @@
+"""Rows that the next batch will ask for, read by the poll thread while the process thread is at work.
+
+RocksDB lets other threads go on while it reads, and reading is most of what a row costs that is not cached. Only what
+needs the interpreter is left to the process thread.
+"""
+
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+
+Packed = Mapping[bytes, bytes | None]
+
+_FIRST = 1_000  # rows
+
+
+class Ahead:
+    """Rows of one partition for one batch, as the store has them; it is told of whatever is committed since."""
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, bytes | None] = {}
+        self.whole = True  # whether all were read that were asked for
+        self.changed: list[Packed] = []
+
+    def read(self, keys: list[bytes], get_all: Callable[[list[bytes]], Iterable[bytes | None]], room: int) -> None:
+        """Reads rows, a few at first: how large they are is not known before."""
+        size, most = 0, _FIRST
+        while keys and most:
+            self.rows.update(zip(keys, get_all(keys[:most]), strict=False))
+            size = sum(map(len, filter(None, self.rows.values())))
+            keys, most = keys[most:], max(0, room - size) * len(self.rows) // max(1, size)
+        self.whole = not keys
+
+    def current(self) -> dict[bytes, bytes | None]:
+        """The rows without those that have changed meanwhile."""
+        rows = self.rows
+        while self.changed:
+            for key in rows.keys() & self.changed.pop().keys():
+                del rows[key]
+        return rows
+
+
+class Readings:
+    """Those of one partition that somebody still holds: the poll thread begins them, the process thread tells them.
+
+    One whose batch was dropped with its epoch goes with it.
+    """
+
+    def __init__(self) -> None:
+        self._known: list[weakref.ref[Ahead]] = []
+
+    def begin(self) -> Ahead:
+        """A new one. What it reads from now on is as the store has it, or told."""
+        ahead = Ahead()
+        self._known.append(weakref.ref(ahead))
+        return ahead
+
+    def tell(self, changed: Packed) -> None:
+        """Tells each what has been committed."""
+        for reference in [*self._known]:
+            ahead = reference()
+            if ahead is None:
+                self._known.remove(reference)
+            else:
+                ahead.changed.append(changed)

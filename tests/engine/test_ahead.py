@@ -1,0 +1,85 @@
+"""The rows of a batch, read by the poll thread before the process thread comes to it."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from foldlog.cluster import Cluster
+from foldlog.core.errors import StoreError
+from foldlog.engine.ahead import Ahead
+from foldlog.engine.batch import Assignment, Batch
+from foldlog.engine.partitions import Partitions
+from tests.engine.rig import Line, Made
+from tests.engine.tally import Add, Context, eventually
+
+NAMES = [f"t{number}" for number in range(40)]
+
+
+class Seen(Partitions):
+    """Remembers the batches that it prepared."""
+
+    def prepared(self, item: Assignment | Batch) -> Assignment | Batch:
+        prepared = super().prepared(item)
+        if isinstance(prepared, Batch):
+            self.batches = [*getattr(self, "batches", []), prepared]
+        return prepared
+
+
+class Fails(Seen):
+    """Cannot read ahead."""
+
+    def _read_ahead(self, wanted: Mapping[int, list[bytes]]) -> dict[int, Ahead]:
+        raise StoreError("the disk does not answer")
+
+
+class Busy(Seen):
+    """Is filling its stores, for all that the poll thread can tell."""
+
+    def prepared(self, item: Assignment | Batch) -> Assignment | Batch:
+        with self._settled:
+            return super().prepared(item)
+
+
+@pytest.fixture
+def context(cluster: Cluster, tmp_path: Path) -> Iterator[Context]:
+    """Every tally has 1, in a store whose worker has stopped."""
+    with Context(cluster, tmp_path) as context:
+        context.send(*(Add(name, 1) for name in NAMES))
+        with Line(context).running() as line:
+            eventually(lambda: line.counters.records == len(NAMES))
+        yield context
+
+
+def decided(context: Context, partitions: type[Seen]) -> Seen:
+    """Has a worker add 2 to every tally, and gives its partitions."""
+    context.send(*(Add(name, 2) for name in NAMES))
+    with Line(context, Made(partitions=partitions)).running() as line:
+        eventually(lambda: line.counters.records == len(NAMES))
+        assert line.counters.cache_misses == len(NAMES)
+    assert context.amounts() == [1] * len(NAMES) + [2] * len(NAMES)
+    assert isinstance(line.partitions, Seen)
+    return line.partitions
+
+
+def test_rows_are_read_ahead(context: Context) -> None:
+    partitions = decided(context, Seen)
+    read = {key for batch in partitions.batches for ahead in batch.ahead.values() for key in ahead.rows}
+    assert read == {name.encode() for name in NAMES}
+
+
+@pytest.mark.parametrize("partitions", [Fails, Busy])
+def test_what_cannot_be_read_ahead_is_read_when_it_is_wanted(context: Context, partitions: type[Seen]) -> None:
+    assert not any(batch.ahead for batch in decided(context, partitions).batches)
+
+
+def test_nothing_is_read_ahead_where_all_is_cached(context: Context) -> None:
+    context.send(*(Add(name, 2) for name in NAMES))
+    with Line(context, Made(partitions=Seen)).running() as line:
+        eventually(lambda: line.counters.records == len(NAMES))
+        partitions = line.partitions
+        assert isinstance(partitions, Seen)
+        before = len(partitions.batches)
+        context.send(*(Add(name, 3) for name in NAMES))
+        eventually(lambda: line.counters.records == 2 * len(NAMES))
+        assert not any(batch.ahead for batch in partitions.batches[before:])
