@@ -28,7 +28,7 @@ class Settings(BaseSettings):
         ge=1,
         description="a partition's events without a checkpoint before its aggregates are snapshotted",
     )
-    cache_mb: int = Field(default=128, ge=0, le=1 << 20, description="memory for decoded rows per processor, in MiB")
+    cache_mb: int = Field(default=128, ge=0, le=1 << 20, description="memory for rows per processor, in MiB")
     compiled: bool = Field(
         default=True, description="commands go the compiled short way, where foldlog was installed with a C compiler"
     )

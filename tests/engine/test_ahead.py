@@ -7,6 +7,7 @@ import pytest
 
 from foldlog.cluster import Cluster
 from foldlog.core.errors import StoreError
+from foldlog.engine import partitions as module
 from foldlog.engine.ahead import Ahead
 from foldlog.engine.batch import Assignment, Batch
 from foldlog.engine.partitions import Partitions
@@ -41,6 +42,11 @@ class Busy(Seen):
             return super().prepared(item)
 
 
+@pytest.fixture(autouse=True)
+def however_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LEAST_AHEAD", 1)
+
+
 @pytest.fixture
 def context(cluster: Cluster, tmp_path: Path) -> Iterator[Context]:
     """Every tally has 1, in a store whose worker has stopped."""
@@ -52,12 +58,15 @@ def context(cluster: Cluster, tmp_path: Path) -> Iterator[Context]:
 
 
 def decided(context: Context, partitions: type[Seen]) -> Seen:
-    """Has a worker add 2 to every tally, and gives its partitions."""
+    """Has a worker add 2 and 3 to every tally, and gives its partitions."""
     context.send(*(Add(name, 2) for name in NAMES))
     with Line(context, Made(partitions=partitions)).running() as line:
         eventually(lambda: line.counters.records == len(NAMES))
         assert line.counters.cache_misses == len(NAMES)
-    assert context.amounts() == [1] * len(NAMES) + [2] * len(NAMES)
+        context.send(*(Add(name, 3) for name in NAMES))
+        eventually(lambda: line.counters.records == 2 * len(NAMES))
+        assert (line.counters.cache_misses, line.counters.cache_hits) == (len(NAMES), len(NAMES))
+    assert context.amounts() == [amount for amount in (1, 2, 3) for _ in NAMES]
     assert isinstance(line.partitions, Seen)
     return line.partitions
 
@@ -73,13 +82,6 @@ def test_what_cannot_be_read_ahead_is_read_when_it_is_wanted(context: Context, p
     assert not any(batch.ahead for batch in decided(context, partitions).batches)
 
 
-def test_nothing_is_read_ahead_where_all_is_cached(context: Context) -> None:
-    context.send(*(Add(name, 2) for name in NAMES))
-    with Line(context, Made(partitions=Seen)).running() as line:
-        eventually(lambda: line.counters.records == len(NAMES))
-        partitions = line.partitions
-        assert isinstance(partitions, Seen)
-        before = len(partitions.batches)
-        context.send(*(Add(name, 3) for name in NAMES))
-        eventually(lambda: line.counters.records == 2 * len(NAMES))
-        assert not any(batch.ahead for batch in partitions.batches[before:])
+def test_a_few_are_read_when_they_are_wanted_and_cached(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LEAST_AHEAD", 1000)
+    assert not any(batch.ahead for batch in decided(context, Seen).batches)

@@ -1,92 +1,78 @@
-"""The cache of decoded rows: its room, and when it is worth it."""
+"""What is kept of rows in memory: decoded ones, and packed ones on their way to the store."""
 
-import random
-from collections.abc import Iterator
-from itertools import islice
-
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foldlog.engine import recent as module
 from foldlog.engine.cache import Cache
-
-ROOM = 1000  # rows of the size that a row has before any was seen
-MEMORY = ROOM * 500
-
-
-def even(rows: int) -> Iterator[bytes]:
-    draw = random.Random(1)
-    while True:
-        yield b"%d" % draw.randrange(rows)
-
-
-def skewed(rows: int) -> Iterator[bytes]:
-    """Nine of ten look-ups are of a twentieth of the rows."""
-    draw = random.Random(1)
-    while True:
-        yield b"%d" % draw.randrange(rows if draw.random() < 0.1 else rows // 20)
-
-
-def used(cache: Cache[str], keys: Iterator[bytes], look_ups: int, *, ahead: bool = True) -> int:
-    """Looks rows up in batches, as the engine does, and gives how many look-ups hit."""
-    hits = 0
-    for _ in range(look_ups // 100):
-        batch = [*islice(keys, 100)]
-        found = sum(key in cache.rows for key in batch)
-        cache.take(dict.fromkeys(batch, "a row"), deletes=False)
-        cache.shrink()
-        cache.judge(found, len(batch) - found, ahead=ahead)
-        hits += found
-    return hits
-
-
-def test_rows_that_have_room_are_cached() -> None:
-    cache: Cache[str] = Cache(MEMORY)
-    used(cache, even(ROOM), 30_000)
-    assert (cache.on, cache.suffices, len(cache.rows)) == (True, True, ROOM)
-
-
-def test_rows_of_which_too_few_have_room_are_not_cached_for_a_while() -> None:
-    cache: Cache[str] = Cache(MEMORY)
-    used(cache, even(4 * ROOM), 20_000)
-    assert (cache.on, cache.suffices, len(cache.rows)) == (False, False, 0)
-    assert used(cache, even(ROOM), 1_000_000) == 0
-    used(cache, even(ROOM), 20_000)
-    assert (cache.on, cache.suffices, len(cache.rows)) == (True, True, ROOM)
-
-
-def test_rows_that_are_read_one_by_one_are_cached_however_few_hit() -> None:
-    cache: Cache[str] = Cache(MEMORY)
-    used(cache, even(4 * ROOM), 50_000, ahead=False)
-    assert (cache.on, cache.suffices, len(cache.rows)) == (True, False, ROOM)
-
-
-def test_rows_that_are_asked_for_again_and_again_are_cached_among_many() -> None:
-    cache: Cache[str] = Cache(MEMORY)
-    hits = used(cache, skewed(10 * ROOM), 50_000)
-    assert cache.on
-    assert hits > 35_000
-
-
-def test_a_cache_that_is_cleared_suffices_for_nothing() -> None:
-    cache: Cache[str] = Cache(MEMORY)
-    used(cache, even(ROOM), 30_000)
-    cache.clear()
-    assert (cache.suffices, cache.rows) == (False, {})
-
-
-def test_a_cache_without_room_keeps_nothing() -> None:
-    cache: Cache[str] = Cache(0)
-    assert used(cache, even(10), 30_000) == 0
-
+from foldlog.engine.recent import MANY, Recent
 
 changes = st.lists(st.dictionaries(st.sampled_from([b"a", b"b", b"c"]), st.none() | st.text(max_size=1)), max_size=9)
 
 
 @given(changes)
 def test_what_is_cached_is_what_was_taken_last(batches: list[dict[bytes, str | None]]) -> None:
-    cache: Cache[str] = Cache(MEMORY)
+    cache: Cache[str] = Cache(1 << 20)
     table: dict[bytes, str | None] = {}
     for batch in batches:
         cache.take(batch, deletes=None in batch.values())
         table |= batch
     assert cache.rows == {key: row for key, row in table.items() if row is not None}
+
+
+def test_rows_that_were_cached_first_are_dropped_first() -> None:
+    cache: Cache[str] = Cache(10 * 500)
+    for number in range(15):
+        cache.take({b"%d" % number: "a row"}, deletes=False)
+    cache.shrink()
+    assert [*cache.rows] == [b"%d" % number for number in range(5, 15)]
+
+
+def test_a_cache_that_is_off_keeps_nothing() -> None:
+    cache: Cache[str] = Cache(1 << 20)
+    cache.take({b"a": "1"}, deletes=False)
+    cache.turn(on=False)
+    cache.take({b"b": "2", b"c": None}, deletes=True)
+    assert cache.rows == {}
+    cache.turn(on=True)
+    cache.take({b"b": "3"}, deletes=False)
+    assert cache.rows == {b"b": "3"}
+
+
+def test_what_was_written_last_is_found_until_something_else_is() -> None:
+    recent = Recent()
+    recent.take({b"a": b"1", b"b": None})
+    recent.turn(1 << 20)
+    recent.take({b"c": b"3", b"a": b"2"})
+    assert recent.find([b"a", b"b", b"c", b"d"]) == ({b"a": b"2", b"b": None, b"c": b"3"}, [b"d"])
+    recent.turn(1 << 20)
+    assert recent.find([b"a", b"b", b"c"]) == ({b"a": b"2", b"c": b"3"}, [b"b"])
+    recent.take({b"a": b"4" * 100})
+    recent.turn(99)
+    assert recent.find([b"a", b"c"]) == ({}, [b"a", b"c"]), "it has no room"
+    recent.take({b"a": b"5"})
+    recent.clear()
+    assert recent.find([b"a"]) == ({}, [b"a"])
+
+
+def test_many_rows_are_written_at_once_few_and_busy_ones_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    recent = Recent()
+    recent.take({b"%d" % number: b"row" for number in range(MANY - 1)})
+    assert (recent.ripe(again=False), recent.ripe(again=True)) == (0, 0)
+    recent.take({b"one more": b"row"})
+    assert (recent.ripe(again=False), recent.ripe(again=True)) == (MANY, 0)
+    monkeypatch.setattr(module, "_WAIT", 0.0)
+    recent.turn(1 << 20)
+    recent.take({b"a": b"row"})
+    assert (recent.ripe(again=False), recent.ripe(again=True)) == (1, 1)
+
+
+def test_no_more_waits_than_there_is_room_for() -> None:
+    recent = Recent()
+    recent.take({b"a": b"x" * (15 << 20), b"gone": None})
+    assert not recent.is_full(0)
+    recent.take({b"b": b"x" * (1 << 20)})
+    assert (recent.is_full(0), recent.is_full(20 << 20)) == (True, False)
+    recent.turn(1 << 20)
+    assert not recent.is_full(0)

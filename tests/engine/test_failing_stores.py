@@ -15,11 +15,11 @@ class FailsAtFirst(Partitions):
     failures = 0
     cleared = 0
 
-    def write_many(self) -> None:
+    def write_ripe(self) -> None:
         if not self.failures and any(rows.changed for rows in self.rows.values()):
             self.failures += 1
             raise StoreError("no space left on device")
-        super().write_many()
+        super().write_ripe()
 
     def clear(self, why: str) -> None:
         self.cleared += 1

@@ -5,7 +5,7 @@ needs the interpreter is left to the process thread.
 """
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 Packed = Mapping[bytes, bytes | None]
 
@@ -19,14 +19,19 @@ class Ahead:
         self.rows: dict[bytes, bytes | None] = {}
         self.whole = True  # whether all were read that were asked for
         self.changed: list[Packed] = []
+        self.hits = self.misses = 0  # rows that were in memory, and that were read from the store
 
-    def read(self, keys: list[bytes], get_all: Callable[[list[bytes]], Iterable[bytes | None]], room: int) -> None:
-        """Reads rows, a few at first: how large they are is not known before."""
-        size, most = 0, _FIRST
+    def read(self, keys: list[bytes], get_all: Callable[[list[bytes]], list[bytes | None]], room: int) -> None:
+        """Reads rows that are not in memory, a few at first: how large they are is not known before."""
+        self.hits = len(self.rows)
+        size, read, most = 0, 0, _FIRST
         while keys and most:
-            self.rows.update(zip(keys, get_all(keys[:most]), strict=False))
-            size = sum(map(len, filter(None, self.rows.values())))
-            keys, most = keys[most:], max(0, room - size) * len(self.rows) // max(1, size)
+            found = get_all(keys[:most])
+            self.rows.update(zip(keys, found, strict=False))
+            self.misses += len(found) - found.count(None)
+            size += sum(map(len, filter(None, found)))
+            read += len(found)
+            keys, most = keys[most:], max(0, room - size) * read // max(1, size)
         self.whole = not keys
 
     def current(self) -> dict[bytes, bytes | None]:

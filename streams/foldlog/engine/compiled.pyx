@@ -29,7 +29,7 @@ cdef class Commands(Remembering):
     cdef Unpacking unpacking
     cdef dict changed, cached, fetched
     cdef list events
-    cdef int64_t partition, hits, misses
+    cdef int64_t partition, hits
     # Of the command that is at hand:
     cdef bytes id_, correlation, actor
     cdef bint answered, lasting
@@ -76,9 +76,8 @@ cdef class Commands(Remembering):
         """Ends with the records of a partition, whose objects may be others when it is entered again."""
         if self.rows is not None:
             self.rows.hits += self.hits
-            self.rows.misses += self.misses
         self.rows = self.unpacking = self.changed = self.cached = self.fetched = self.events = None
-        self.partition, self.hits, self.misses = -1, 0, 0
+        self.partition, self.hits = -1, 0
         return 0
 
     cdef object read(self, bytes value):
@@ -104,7 +103,6 @@ cdef class Commands(Remembering):
             aggregate = unpacked(self.unpacking, <bytes>found)
             if aggregate is None:
                 return self.rows.get(key)
-            self.misses += 1
             return aggregate
         if aggregate is None and key != self.reserved and self.home(key) == self.partition:
             return self.blank

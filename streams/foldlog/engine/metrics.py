@@ -48,7 +48,7 @@ _COUNTERS: tuple[tuple[str, str, Callable[[Counters], float]], ...] = (
     ("fences", "Those of them refused because another member or process had taken over.", lambda of: of.fences),
 )
 _CACHE: tuple[tuple[str, str, Callable[[Counters], float]], ...] = (
-    ("cache_hits", "Rows found decoded in memory.", lambda of: of.cache_hits),
+    ("cache_hits", "Rows found in memory.", lambda of: of.cache_hits),
     ("cache_misses", "Rows read from the store.", lambda of: of.cache_misses),
 )
 _HISTOGRAMS: tuple[tuple[str, str, Callable[[Counters], Histogram]], ...] = (

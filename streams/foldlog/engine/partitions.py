@@ -15,6 +15,7 @@ from foldlog.engine.batch import Assignment, Batch, Place, Received, Run
 from foldlog.engine.kind import State
 from foldlog.engine.loading import SnapshotLoader
 from foldlog.engine.portions import HEAVIEST
+from foldlog.engine.recent import MANY
 from foldlog.engine.restoring import LogReader
 from foldlog.engine.rows import Rows
 from foldlog.engine.stats import Counters
@@ -24,6 +25,7 @@ log = structlog.get_logger()
 
 # A tombstone is kept for a day (delete.retention.ms); a store that slept longer may have missed one.
 _OLDEST = 12 * 3600
+LEAST_AHEAD = 100  # records of a batch; the rows of fewer are read in no time, or cached
 
 
 class Partitions:
@@ -39,7 +41,7 @@ class Partitions:
 
     def prepared(self, item: Assignment | Batch) -> Assignment | Batch:
         """What the poll thread hands over next, with the rows that it will ask for; called by that thread."""
-        if not isinstance(item, Batch) or not item.messages or self._are_at_hand():
+        if not isinstance(item, Batch) or len(item.messages) < LEAST_AHEAD:
             return item
         wanted = self.kind.wanted(item.messages)
         if not wanted or not self._settled.acquire(blocking=False):
@@ -130,13 +132,16 @@ class Partitions:
                 rows.apply(positions[self.kind.log, number])
         self.count()
 
-    def write_many(self) -> None:
-        """Writes what is committed of the partition where it is most, if it is much.
+    def write_ripe(self) -> None:
+        """Writes what is committed and due: of the partitions where that is much, the one where it is most.
 
-        One in a turn: the broker takes no longer for its records, and until its next turn many rows change again.
+        The engine's time to do so is while it waits for a broker, which takes no longer for its records.
         """
-        if self.rows:
-            max(self.rows.values(), key=lambda rows: rows.unwritten).write_many()
+        ripe = {number: count for number, rows in self.rows.items() if (count := rows.ripe)}
+        most = max(ripe, key=ripe.__getitem__, default=None)
+        for number, count in ripe.items():
+            if count < MANY or number == most:
+                self.rows[number].write()
 
     def drop(self) -> None:
         """Forgets the changes: their transaction was aborted."""
@@ -171,9 +176,6 @@ class Partitions:
             self._counters.cache_hits += hits
             self._counters.cache_misses += misses
         self._counters.rows = sum(rows.count for rows in self.rows.values())
-
-    def _are_at_hand(self) -> bool:
-        return all(rows.at_hand for rows in [*self.rows.values()])
 
     def _read_ahead(self, wanted: Mapping[int, list[bytes]]) -> dict[int, Ahead]:
         room = HEAVIEST // max(1, len(self.rows))

@@ -178,7 +178,7 @@ class Processor:
     def _write(self) -> None:
         """Writes rows of earlier batches."""
         for table in self._tables:
-            table.write_many()
+            table.write_ripe()
 
     def _drop(self) -> None:
         for table in self._tables:

@@ -1,35 +1,32 @@
-"""Decoded rows of one partition: what this batch changed, over what is cached, over what the store will get, over it.
-
-Committed rows reach the store in one write a second: a busy row is written once for its many changes, and after a
-crash the log has what is missing. Where they are many they are written sooner, while the broker takes what the next
-batch brings: the process would only wait. A store says itself how far it is.
+"""Decoded rows of one partition: what this batch changed, over what is cached, over what was committed lately, over the
+store. A store says itself how far it is.
 """
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar, cast
 
 from foldlog.core.errors import DecodeError, EncodeError, StateError, StoreError
 from foldlog.engine.ahead import Ahead, Readings
 from foldlog.engine.cache import Cache
+from foldlog.engine.recent import Recent, weight
 from foldlog.engine.store import Store
 
 T = TypeVar("T")
 
-_WRITE_EVERY = 1.0  # s
-_MANY = 5_000  # rows that are not written
 _MOST_UNLOADED = 50_000  # rows, while they are loaded
-_HEAVIEST = 16 << 20  # bytes of either, or as many as are cached
+_HEAVIEST = 16 << 20  # bytes of them
 _LEAST_LOADED = 5_000  # rows: a table of fewer costs more than it saves
 _MOST_MET = 2_000_000  # keys kept to count a store that is loaded; beyond, it is asked for each
+_AGAIN = 0.75  # of the rows that were asked for
 _ABSENT = object()
 
 
 class Rows(Generic[T]):
     """Rows by key; changes stay in an overlay until the batch's transaction is committed.
 
-    `memory` is the room for cached rows in bytes; `hits` and `misses` count look-ups beyond the overlay, until they are
-    taken. With `marks` the store marks what changes, until it is `settled`; not while it is not `marking`.
+    `memory` is the room for cached rows in bytes; `hits` and `misses` count rows that were found in memory and those
+    that were read from the store, until they are taken. With `marks` the store marks what changes, until it is
+    `settled`; not while it is not `marking`.
     """
 
     def __init__(
@@ -55,52 +52,56 @@ class Rows(Generic[T]):
         self.marking = self._marks = marks
         self._met: set[bytes] | None = None if store.count else set()
         self._pack = pack
-        self._unwritten: dict[bytes, bytes | None] = {}
-        self._weight = 0  # bytes of rows that are not written
+        self.recent = Recent()
         self.fetched: dict[bytes, bytes | None] = {}
         self._readings = Readings()
         self._ahead: Ahead | None = None
-        self._due = time.monotonic() + _WRITE_EVERY
+        self._again = False  # whether most rows that were asked for lately were in memory
 
     def fetch(self, keys: Iterable[bytes]) -> None:
         """Reads rows that this batch will ask for: together they cost half of what they cost one by one."""
         if not self.changed:  # else `apply` must know of each that it was there
             self.fetched = {} if self._ahead is None else self._ahead.current()
             self.cache.shrink()
-        missing = [*set(keys).difference(self.cached, self._unwritten, self.fetched)]
-        self.fetched.update(zip(missing, self.store.get_all(missing), strict=True))
+        found, missing = self.recent.find(set(keys).difference(self.cached, self.fetched))
+        read = self.store.get_all(missing)
+        self.fetched |= found
+        self.fetched.update(zip(missing, read, strict=True))
+        self.hits += len(found)
+        self.misses += len(read) - read.count(None)
 
     def read_ahead(self, keys: Iterable[bytes], room: int) -> Ahead:
         """Reads rows that the next batch will ask for, as another thread than that which uses all else here.
 
-        They have room for so many bytes; where they are more, some are left to the batch.
+        Those from the store have room for so many bytes; where they are more, some are left to the batch.
         """
         ahead = self._readings.begin()
-        cached, unwritten = self.cached, self._unwritten
-        ahead.read([key for key in set(keys) if key not in cached and key not in unwritten], self.store.get_all, room)
+        ahead.rows, missing = self.recent.find(set(keys))
+        ahead.read(missing, self.store.get_all, room)
         return ahead
 
     def adopt(self, ahead: Ahead | None) -> None:
-        """Takes what was read ahead for the batch that begins."""
+        """Takes what was read ahead for the batch that begins; such a batch has no use for a cache.
+
+        Of many rows, each that is cached, found in a large dictionary and dropped again costs more than to decode it.
+        """
         self._ahead = ahead
+        self.cache.turn(on=ahead is None)
+        if ahead is not None:
+            self.hits += ahead.hits
+            self.misses += ahead.misses
 
     def is_fetched(self) -> bool:
         """Whether the rows that a batch will ask for were read ahead; then what was not is read one by one."""
         if self._ahead is None or not self._ahead.whole or self.changed:
             return False
         self.fetched = self._ahead.current()
-        self.cache.shrink()
         return True
 
     @property
     def whole(self) -> bool:
         """Whether every row is cached."""
         return len(self.cached) >= self.count
-
-    @property
-    def at_hand(self) -> bool:
-        """Whether so many rows are cached that the others may be read one by one."""
-        return self.cache.suffices or self.whole
 
     def get(self, key: bytes) -> T | None:
         """The row as this batch has it so far."""
@@ -111,22 +112,22 @@ class Rows(Generic[T]):
         if cached is not None:
             self.hits += 1
             return cached
-        packed = self.fetched[key] if key in self.fetched else self._committed(key)
+        if key not in self.fetched:
+            self.fetched[key] = self._committed(key)  # so that `apply` knows whether it was there
+        packed = self.fetched[key]
         if packed is None:
             return None
-        self.misses += 1
         found = self._decoded(packed)
         if self.cache.on:
             self.cached[key] = found
-        else:
-            self.fetched[key] = packed  # so that `apply` knows that it was there
         return found
 
     def looked(self) -> tuple[int, int]:
         """Takes the hits and misses since the last time."""
         hits, misses = self.hits, self.misses
         self.hits = self.misses = 0
-        self.cache.judge(hits, misses, ahead=self._ahead is not None)
+        if hits or misses:
+            self._again = hits >= _AGAIN * (hits + misses)
         return hits, misses
 
     def _decoded(self, packed: bytes) -> T:
@@ -149,7 +150,7 @@ class Rows(Generic[T]):
             self.packed = {key: None if row is None else pack(row) for key, row in self.changed.items()}
         except EncodeError:
             return False
-        self.size = _size(self.packed)
+        self.size = weight(self.packed)
         return True
 
     def fault(self, row: T | None) -> EncodeError | None:
@@ -162,41 +163,35 @@ class Rows(Generic[T]):
         return None
 
     def apply(self, position: int) -> None:
-        """Takes the packed overlay as committed, up to a position of the log; writes it where that is due.
+        """Takes the packed overlay as committed, up to a position of the log; writes it where it is too much to keep.
 
         A row is looked at before it is set: if it existed, it is cached or was fetched.
         """
         self._met = None
         self.count += self._growth()
         self.cache.take(self.changed, deletes=self._deletes)
-        self._unwritten |= self.packed
-        self._readings.tell(self.packed)  # after: a reading that begins in between finds them unwritten
-        self._weight += self.size
+        self.recent.take(self.packed)
+        self._readings.tell(self.packed)  # after: a reading that begins in between finds them
         self.position = position
         if self.packed:
             self.cache.weigh(self.size, len(self.packed))
         self.cache.shrink()
         self.drop()
-        is_due = time.monotonic() >= self._due and self.unwritten < _MANY
-        if is_due or self._weight >= max(_HEAVIEST, self.cache.memory):
+        if self.recent.is_full(self.cache.memory):
             self.write()
 
     @property
-    def unwritten(self) -> int:
-        """How many rows are committed and not written."""
-        return len(self._unwritten)
-
-    def write_many(self) -> None:
-        """Writes what is committed where it is much: the engine's time to do so is while it waits for a broker."""
-        if self.unwritten >= _MANY:
-            self.write()
+    def ripe(self) -> int:
+        """How many rows should be written now."""
+        return self.recent.ripe(self._again)
 
     def write(self) -> None:
         """Writes what is committed: one write with the log position."""
-        if self.position != self.store.position or self._unwritten:
-            self.store.apply(self._unwritten, self.position, self.count, marked=self.marking, settled=self.settled)
-            self._unwritten, self._weight, self.settled = {}, 0, set()
-        self._due = time.monotonic() + _WRITE_EVERY
+        waiting = self.recent.waiting
+        if self.position != self.store.position or waiting:
+            self.store.apply(waiting, self.position, self.count, marked=self.marking, settled=self.settled)
+            self.settled = set()
+        self.recent.turn(self.cache.memory)
 
     def _growth(self) -> int:
         """How many rows more there are with the overlay."""
@@ -215,9 +210,9 @@ class Rows(Generic[T]):
     def forget(self) -> None:
         """Forgets all that the store does not have: it is at its own position again."""
         self.drop()
-        self.cache.clear()
+        self.cached.clear()
         self._ahead = None
-        self._unwritten, self._weight = {}, 0
+        self.recent.clear()
         self.settled = set()
         self.marking = self._marks
         self.position, self.count = self.store.position, self.store.count
@@ -226,18 +221,16 @@ class Rows(Generic[T]):
     def packed_of(self, keys: Iterable[bytes]) -> dict[bytes, bytes | None]:
         """Rows as bytes, as this batch has them; to pack one that is cached costs a third of what reading it does."""
         found: dict[bytes, bytes | None] = {}
-        missing, pack, cached = [], self._pack, self.cached
+        missing = []
         for key in keys:
             if key in self.packed:
                 found[key] = self.packed[key]
-            elif key in self._unwritten:
-                found[key] = self._unwritten[key]
-            elif key in cached:
-                found[key] = pack(cached[key])
             else:
                 missing.append(key)
-        found.update(zip(missing, self.store.get_all(missing), strict=True))
-        return found
+        recent, missing = self.recent.find(missing)
+        cached = {key: self._pack(self.cached[key]) for key in missing if key in self.cached}
+        missing = [key for key in missing if key not in cached]
+        return found | recent | cached | dict(zip(missing, self.store.get_all(missing), strict=True))
 
     def load(self, packed: Mapping[bytes, bytes | None], position: int) -> None:
         """Takes rows as they are, up to a position of the log; they are not marked, and written where that is due."""
@@ -251,10 +244,9 @@ class Rows(Generic[T]):
             self.count = len(known)
             if len(known) > _MOST_MET:
                 self._met = None
-        self._unwritten |= packed
+        self.recent.take(packed)
         self.position = position
-        self._weight += _size(packed)
-        if len(self._unwritten) >= _MOST_UNLOADED or self._weight >= _HEAVIEST:
+        if len(self.recent.waiting) >= _MOST_UNLOADED or self.recent.weight >= _HEAVIEST:
             self._load()
 
     def loaded(self, position: int) -> None:
@@ -264,14 +256,15 @@ class Rows(Generic[T]):
         self._load()
 
     def _load(self) -> None:
-        write = self.store.load if len(self._unwritten) >= _LEAST_LOADED else self.store.apply
-        write(self._unwritten, self.position, self.count)
-        self._unwritten, self._weight = {}, 0
+        waiting = self.recent.waiting
+        write = self.store.load if len(waiting) >= _LEAST_LOADED else self.store.apply
+        write(waiting, self.position, self.count)
+        self.recent.clear()
 
     def _committed(self, key: bytes) -> bytes | None:
-        return self._unwritten[key] if key in self._unwritten else self.store.get(key)
-
-
-def _size(packed: Mapping[bytes, bytes | None]) -> int:
-    """Bytes of rows."""
-    return sum(map(len, filter(None, packed.values())))
+        found, missing = self.recent.find([key])
+        packed = self.store.get(key) if missing else found[key]
+        if packed is not None:
+            self.hits += not missing
+            self.misses += len(missing)
+        return packed

@@ -93,7 +93,7 @@ class WindowedRows(Rows[Any]):
         """What is known of the committed rows; found out when it is asked for first."""
         if self._known is None:
             known = self._known = _Known(self._by_key)
-            committed: dict[bytes, bytes | None] = {**dict(self.store.rows()), **self._unwritten}
+            committed: dict[bytes, bytes | None] = {**dict(self.store.rows()), **self.recent.waiting}
             known.take({key: self._decoded(packed) for key, packed in committed.items() if packed is not None})
         return self._known
 

@@ -1,0 +1,72 @@
+"""Packed rows of one partition that were committed lately: those the store does not have yet, and those it got last.
+
+A busy row is written once for its many changes, and is read from here, not from the store. After a crash the log has
+what is missing.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+
+Packed = dict[bytes, bytes | None]
+
+MANY = 5_000  # rows
+_WAIT = 3.0  # s: so long rows wait that may change again
+_HEAVIEST = 16 << 20  # bytes that may wait, or as many as may be cached
+
+
+class Recent:
+    """What waits and what was written last; a row of None is deleted.
+
+    The process thread changes them. Another may `find` rows, which are as they were at some moment of its search.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: Packed = {}
+        self.weight = 0  # bytes of it
+        self._written: Packed = {}
+        self._due = time.monotonic() + _WAIT
+
+    def take(self, rows: Mapping[bytes, bytes | None]) -> None:
+        """Takes rows that were committed."""
+        self.waiting |= rows
+        self.weight += weight(rows)
+
+    def find(self, keys: Iterable[bytes]) -> tuple[Packed, list[bytes]]:
+        """The rows that are here, and the keys of the others."""
+        waiting, written = self.waiting, self._written  # in this order: see `turn`
+        found: Packed = {}
+        missing = []
+        for key in keys:
+            if key in waiting:
+                found[key] = waiting[key]
+            elif key in written:
+                found[key] = written[key]
+            else:
+                missing.append(key)
+        return found, missing
+
+    def ripe(self, again: bool) -> int:
+        """How many rows should be written now: they have waited, or are many of which few will change `again` soon."""
+        waiting = len(self.waiting)
+        return waiting if (waiting >= MANY and not again) or time.monotonic() >= self._due else 0
+
+    def is_full(self, memory: int) -> bool:
+        """Whether no more may wait."""
+        return self.weight >= max(_HEAVIEST, memory)
+
+    def turn(self, room: int) -> None:
+        """The store has what has waited; it is kept where there is room for so many bytes."""
+        self._written = self.waiting if self.weight <= room else {}  # first: who looks in between finds them twice
+        self.waiting = {}
+        self.weight = 0
+        self._due = time.monotonic() + _WAIT
+
+    def clear(self) -> None:
+        """Forgets them."""
+        self.waiting, self._written = {}, {}
+        self.weight = 0
+
+
+def weight(rows: Mapping[bytes, bytes | None]) -> int:
+    """Bytes of rows."""
+    return sum(map(len, filter(None, rows.values())))
