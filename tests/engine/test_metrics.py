@@ -43,7 +43,7 @@ def settled(url: str, records: int) -> Scrape:
     return scrape(url)  # the one before may stand with one foot before the end of the batch
 
 
-def test_a_view_that_declares_no_room_keeps_no_rows_decoded(own_bank: Bank, url: str) -> None:
+def test_what_a_view_looks_up_is_counted_also_where_it_declares_no_room(own_bank: Bank, url: str) -> None:
     account, owner = uuid.uuid4().hex, uuid.uuid4().hex
     own_bank.ask(Open(account, owner))
     for count in range(1, 4):  # one batch each
@@ -54,7 +54,7 @@ def test_a_view_that_declares_no_room_keeps_no_rows_decoded(own_bank: Bank, url:
         eventually(lambda name=name: at_the_end(url, name), f"{name} at the end")  # type: ignore[misc]
     found = scrape(url)
     assert found["foldlog_cache_hits_total", "balances"] > 0
-    assert [found[f"foldlog_cache_{name}_total", "wealth"] for name in ("hits", "misses")] == [0, 2]
+    assert sum(found[f"foldlog_cache_{name}_total", "wealth"] for name in ("hits", "misses")) == 2
 
 
 def test_what_was_handled_is_counted(own_bank: Bank, url: str) -> None:

@@ -17,8 +17,11 @@ from foldlog.core.errors import EncodeError
 from foldlog.engine import ahead
 from foldlog.engine import rows as module
 from foldlog.engine.ahead import Ahead, Readings
+from foldlog.engine.assembly import _cached
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
+from foldlog.settings import Settings
+from tests.engine.accounts import balances, wealth
 
 UNPACKABLE = "!"
 
@@ -263,6 +266,22 @@ def test_what_a_row_typically_weighs_rises_at_once_and_falls_slowly() -> None:
     least = len(pack(""))
     assert seen[:3] == [200, 10_000 + least, 10_000 + least - 1250]
     assert (seen[201], seen[-1]) == (least, 1)  # rows that go leave nothing, which still can be divided by
+
+
+@pytest.mark.parametrize(("memory", "decoded"), [(0, {}), (1 << 16, {b"a": "1"})])
+def test_rows_that_have_no_room_are_not_kept_decoded(memory: int, decoded: dict[bytes, str]) -> None:
+    with fresh(memory) as rows:
+        rows.get(b"a")
+        rows.set(b"a", "1")
+        assert rows.pack()
+        rows.apply(1)
+        assert rows.cached == decoded
+        assert rows.get(b"a") == "1"
+
+
+def test_a_view_says_itself_how_much_room_its_rows_have() -> None:
+    settings = Settings(cache_mb=7)
+    assert (_cached(balances, settings), _cached(wealth, settings)) == (7 << 20, 0)
 
 
 def test_the_fault_of_a_row_is_told() -> None:

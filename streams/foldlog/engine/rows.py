@@ -41,7 +41,6 @@ class Rows(Generic[T]):
         self.store = store
         self.position, self.count = store.position, store.count
         self.changed: dict[bytes, T | None] = {}
-        self._deletes = False  # whether it may have a None
         self.packed: dict[bytes, bytes | None] = {}
         self.size = 0  # bytes of them
         self.unpack = unpack
@@ -141,7 +140,6 @@ class Rows(Generic[T]):
     def set(self, key: bytes, row: T | None) -> None:
         """Changes a row in the overlay; None deletes it."""
         self.changed[key] = row
-        self._deletes = self._deletes or row is None
 
     def pack(self) -> bool:
         """Makes the changed rows bytes; False where one does not fit its schema or a record."""
@@ -168,8 +166,9 @@ class Rows(Generic[T]):
         A row is looked at before it is set: if it existed, it is cached or was fetched.
         """
         self._met = None
-        self.count += self._growth()
-        self.cache.take(self.changed, deletes=self._deletes)
+        deletes = None in self.packed.values()
+        self.count += self._growth(deletes)
+        self.cache.take(self.changed, deletes=deletes)
         self.recent.take(self.packed)
         self._readings.tell(self.packed)  # after: a reading that begins in between finds them
         self.position = position
@@ -193,17 +192,17 @@ class Rows(Generic[T]):
             self.settled = set()
         self.recent.turn(self.cache.memory)
 
-    def _growth(self) -> int:
+    def _growth(self, deletes: bool) -> int:
         """How many rows more there are with the overlay."""
         new = [key for key in set(self.changed).difference(self.cached) if self.fetched.get(key) is None]
-        if not self._deletes:
+        if not deletes:
             return len(new)
         left = sum(row is not None for row in self.changed.values())
         return left - (len(self.changed) - len(new))
 
     def drop(self) -> None:
         """Forgets the overlay: its transaction was aborted."""
-        self.changed, self._deletes = {}, False
+        self.changed = {}
         self.packed, self.size = {}, 0
         self.fetched = {}
 
