@@ -83,31 +83,24 @@ class Partitions:
     ) -> None:
         """Brings each store to its log's end: from snapshots where it is empty, from the log for the rest."""
         with self._settled:
-            self._catch_up(reader, marks, go_on, stalled)
-
-    def _catch_up(
-        self,
-        reader: LogReader,
-        marks: Mapping[Place, tuple[int, int]],
-        go_on: Callable[[], bool],
-        stalled: Callable[[], None],
-    ) -> None:
-        for number, rows in self.rows.items():
-            self._distrust(rows, marks[self.kind.log, number][1])
-        loader = SnapshotLoader(self.kind, self.rows, marks)
-        self._counters.restored = 0
-        self._counters.to_restore = _distance(loader.starts, loader.ends)
-        loader.load(reader, go_on, stalled, self._progress)
-        starts = {(self.kind.log, n): max(rows.position, marks[self.kind.log, n][0]) for n, rows in self.rows.items()}
-        ends = {place: marks[place][1] for place in starts}
-        self._counters.to_restore += _distance(starts, ends)
-        for messages in reader.read(starts, ends, go_on, stalled):
-            for number, own in _by_partition(messages).items():
-                self.kind.take(own, self.rows[number], own[-1].offset() + 1)
-            self._progress(len(messages))
-        for rows in self.rows.values():
-            rows.write()
-        self.count()
+            for number, rows in self.rows.items():
+                self._distrust(rows, marks[self.kind.log, number][1])
+            loader = SnapshotLoader(self.kind, self.rows, marks)
+            self._counters.restored = 0
+            self._counters.to_restore = _distance(loader.starts, loader.ends)
+            loader.load(reader, go_on, stalled, self._progress)
+            starts = {
+                (self.kind.log, n): max(rows.position, marks[self.kind.log, n][0]) for n, rows in self.rows.items()
+            }
+            ends = {place: marks[place][1] for place in starts}
+            self._counters.to_restore += _distance(starts, ends)
+            for messages in reader.read(starts, ends, go_on, stalled):
+                for number, own in _by_partition(messages).items():
+                    self.kind.take(own, self.rows[number], own[-1].offset() + 1)
+                self._progress(len(messages))
+            for rows in self.rows.values():
+                rows.write()
+            self.count()
 
     def _progress(self, records: int) -> None:
         self._counters.restored += records
