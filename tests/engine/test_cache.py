@@ -6,9 +6,13 @@ from hypothesis import strategies as st
 
 from foldlog.engine import recent as module
 from foldlog.engine.cache import Cache
-from foldlog.engine.recent import MANY, Recent
+from foldlog.engine.recent import MANY, Recent, weight
 
 changes = st.lists(st.dictionaries(st.sampled_from([b"a", b"b", b"c"]), st.none() | st.text(max_size=1)), max_size=9)
+
+
+def take(recent: Recent, rows: dict[bytes, bytes | None]) -> None:
+    recent.take(rows, weight(rows))
 
 
 @given(changes)
@@ -42,37 +46,37 @@ def test_a_cache_that_is_off_keeps_nothing() -> None:
 
 def test_what_was_written_last_is_found_until_something_else_is() -> None:
     recent = Recent()
-    recent.take({b"a": b"1", b"b": None})
+    take(recent, {b"a": b"1", b"b": None})
     recent.turn(1 << 20)
-    recent.take({b"c": b"3", b"a": b"2"})
+    take(recent, {b"c": b"3", b"a": b"2"})
     assert recent.find([b"a", b"b", b"c", b"d"]) == ({b"a": b"2", b"b": None, b"c": b"3"}, [b"d"])
     recent.turn(1 << 20)
     assert recent.find([b"a", b"b", b"c"]) == ({b"a": b"2", b"c": b"3"}, [b"b"])
-    recent.take({b"a": b"4" * 100})
+    take(recent, {b"a": b"4" * 100})
     recent.turn(99)
     assert recent.find([b"a", b"c"]) == ({}, [b"a", b"c"]), "it has no room"
-    recent.take({b"a": b"5"})
+    take(recent, {b"a": b"5"})
     recent.clear()
     assert recent.find([b"a"]) == ({}, [b"a"])
 
 
 def test_many_rows_are_written_at_once_few_and_busy_ones_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     recent = Recent()
-    recent.take({b"%d" % number: b"row" for number in range(MANY - 1)})
+    take(recent, {b"%d" % number: b"row" for number in range(MANY - 1)})
     assert (recent.ripe(again=False), recent.ripe(again=True)) == (0, 0)
-    recent.take({b"one more": b"row"})
+    take(recent, {b"one more": b"row"})
     assert (recent.ripe(again=False), recent.ripe(again=True)) == (MANY, 0)
     monkeypatch.setattr(module, "_WAIT", 0.0)
     recent.turn(1 << 20)
-    recent.take({b"a": b"row"})
+    take(recent, {b"a": b"row"})
     assert (recent.ripe(again=False), recent.ripe(again=True)) == (1, 1)
 
 
 def test_no_more_waits_than_there_is_room_for() -> None:
     recent = Recent()
-    recent.take({b"a": b"x" * (15 << 20), b"gone": None})
+    take(recent, {b"a": b"x" * (15 << 20), b"gone": None})
     assert not recent.is_full(0)
-    recent.take({b"b": b"x" * (1 << 20)})
+    take(recent, {b"b": b"x" * (1 << 20)})
     assert (recent.is_full(0), recent.is_full(20 << 20)) == (True, False)
     recent.turn(1 << 20)
     assert not recent.is_full(0)

@@ -92,7 +92,7 @@ class Model:
                 self.rows.set(key, value)
                 self.current = {**self.current, key: value} if value is not None else without(self.current, key)
             case "get":
-                if not self.rows.is_fetched():
+                if not self.rows.take_ahead():
                     self.rows.fetch([b"a", b"b", b"none", b"a"])  # the others are read one by one
                 assert self.rows.get(key) == self.current.get(key)
             case "commit":
@@ -198,7 +198,7 @@ def test_no_more_is_read_ahead_than_there_is_room_for(room: int, read: int) -> N
         assert (len(found.rows), found.whole) == (read, read == 5000)
         rows.forget()
         rows.adopt(found)
-        assert rows.is_fetched() == found.whole
+        assert rows.take_ahead() == found.whole
         rows.fetch(keys)
         assert len(rows.fetched) == 5000
 

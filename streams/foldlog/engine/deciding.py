@@ -106,7 +106,7 @@ class Deciding(Aggregates):
 
     def _fetch(self, messages: Sequence[Received], rows: Mapping[int, Rows[Aggregate]]) -> None:
         """Reads the aggregates that a batch will ask for, where the poll thread has not done so."""
-        unread = [number for number, own in rows.items() if not own.whole and not own.is_fetched()]
+        unread = [number for number, own in rows.items() if not own.whole and not own.take_ahead()]
         wanted = self.wanted(messages) if unread else {}
         for number in unread:
             rows[number].fetch(wanted.get(number, ()))

@@ -26,10 +26,10 @@ class Recent:
         self._written: Packed = {}
         self._due = time.monotonic() + _WAIT
 
-    def take(self, rows: Mapping[bytes, bytes | None]) -> None:
-        """Takes rows that were committed."""
+    def take(self, rows: Mapping[bytes, bytes | None], size: int) -> None:
+        """Takes rows that were committed, of so many bytes."""
         self.waiting |= rows
-        self.weight += weight(rows)
+        self.weight += size
 
     def find(self, keys: Iterable[bytes]) -> tuple[Packed, list[bytes]]:
         """The rows that are here, and the keys of the others."""

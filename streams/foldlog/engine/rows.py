@@ -90,8 +90,8 @@ class Rows(Generic[T]):
             self.hits += ahead.hits
             self.misses += ahead.misses
 
-    def is_fetched(self) -> bool:
-        """Whether the rows that a batch will ask for were read ahead; then what was not is read one by one."""
+    def take_ahead(self) -> bool:
+        """Takes the rows that were read ahead; False where a batch has yet to read what it will ask for."""
         if self._ahead is None or not self._ahead.whole or self.changed:
             return False
         self.fetched = self._ahead.current()
@@ -169,7 +169,7 @@ class Rows(Generic[T]):
         deletes = None in self.packed.values()
         self.count += self._growth(deletes)
         self.cache.take(self.changed, deletes=deletes)
-        self.recent.take(self.packed)
+        self.recent.take(self.packed, self.size)
         self._readings.tell(self.packed)  # after: a reading that begins in between finds them
         self.position = position
         if self.packed:
@@ -243,7 +243,7 @@ class Rows(Generic[T]):
             self.count = len(known)
             if len(known) > _MOST_MET:
                 self._met = None
-        self.recent.take(packed)
+        self.recent.take(packed, weight(packed))
         self.position = position
         if len(self.recent.waiting) >= _MOST_UNLOADED or self.recent.weight >= _HEAVIEST:
             self._load()
