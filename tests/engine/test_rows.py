@@ -1,29 +1,18 @@
 """Rows: a dictionary with a transaction, over a cache of any size, over a store."""
 
-import random
-import tempfile
-import time
-import weakref
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
-
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from foldlog.core.errors import EncodeError
 from foldlog.engine import ahead
 from foldlog.engine import rows as module
-from foldlog.engine.ahead import Ahead, Readings
+from foldlog.engine.ahead import Ahead
 from foldlog.engine.assembly import _cached
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
 from foldlog.settings import Settings
 from tests.engine.accounts import balances, wealth
-
-UNPACKABLE = "!"
+from tests.engine.plain_rows import UNPACKABLE, fresh, look_at, pack, unpack
 
 keys = st.sampled_from([b"a", b"b", b"c", b"d"])
 row = st.sampled_from(["1", "22", UNPACKABLE, ""])
@@ -36,27 +25,6 @@ step = st.one_of(
         st.none(),
     ),
 )
-
-
-def pack(row: str) -> bytes:
-    if row == UNPACKABLE:
-        raise EncodeError("this row cannot be made bytes")
-    return b"packed:" + row.encode()
-
-
-def unpack(packed: bytes) -> str:
-    return packed.removeprefix(b"packed:").decode()
-
-
-@contextmanager
-def fresh(memory: int) -> Iterator[Rows[str]]:
-    """Rows over a store in a directory that goes with the test."""
-    with tempfile.TemporaryDirectory() as directory:
-        rows = Rows(Store(Path(directory) / "0", "log"), pack, unpack, memory)
-        try:
-            yield rows
-        finally:
-            rows.store.close()
 
 
 AGAIN = [("set", b"c", "1"), ("commit", b"", None), ("set", b"c", "22"), ("get", b"d", None), ("commit", b"", None)]
@@ -158,65 +126,6 @@ def test_rows_are_a_dictionary_that_can_be_committed_and_rolled_back(
             model.check()
         for key in (b"a", b"b", b"c", b"d"):
             assert rows.get(key) == model.current.get(key)
-
-
-def test_what_was_read_ahead_is_what_is_committed_whatever_another_thread_did_meanwhile() -> None:
-    with fresh(1000) as rows, ThreadPoolExecutor(1) as poll:
-        draw = random.Random(7)
-        table: dict[bytes, str] = {}
-        position, until, dropped = 0, time.monotonic() + 2, 0
-        while time.monotonic() < until:
-            reading = poll.submit(rows.read_ahead, [b"%d" % number for number in range(3000)], 1 << 20)
-            while not reading.done():
-                for _ in range(draw.randrange(60)):
-                    key = b"%d" % draw.randrange(3000)
-                    look_at(rows, key, together=False)
-                    rows.set(key, f"{position}")
-                table |= {key: row for key, row in rows.changed.items() if row is not None}
-                position += 1
-                assert rows.pack()
-                rows.apply(position)
-                if draw.random() < 0.2:
-                    rows.write()
-            read = reading.result()
-            before = len(read.rows)
-            found = read.current()
-            dropped += before - len(found)
-            assert {key: row for key, row in found.items() if row is not None} == {
-                key: pack(table[key]) for key in found if key in table
-            }
-        assert rows.count == len(table)
-        assert dropped > 0  # else nothing was tested
-
-
-@pytest.mark.parametrize(("room", "read"), [(0, 1000), (100_000, 1000), (150_000, 1500), (1 << 30, 5000)])
-def test_no_more_is_read_ahead_than_there_is_room_for(room: int, read: int) -> None:
-    with fresh(1000) as rows:
-        keys = [b"%d" % number for number in range(5000)]
-        rows.store.apply(dict.fromkeys(keys, b"x" * 100), 1, 5000)
-        found = rows.read_ahead(keys, room)
-        assert (len(found.rows), found.whole) == (read, read == 5000)
-        rows.forget()
-        rows.adopt(found)
-        assert rows.take_ahead() == found.whole
-        rows.fetch(keys)
-        assert len(rows.fetched) == 5000
-
-
-def test_readings_that_nobody_holds_are_not_told() -> None:
-    readings = Readings()
-    kept, gone = readings.begin(), weakref.ref(readings.begin())
-    for _ in range(2):
-        readings.tell({b"a": b"1"})
-    assert (len(kept.changed), gone()) == (2, None)
-
-
-def look_at(rows: Rows[str], key: bytes, *, together: bool) -> None:
-    """What the engine does before it changes a row; the short way asks for it only where it was not fetched."""
-    if together:
-        rows.fetch([key])
-    if key not in rows.fetched:
-        rows.get(key)
 
 
 def without(table: dict[bytes, str], key: bytes) -> dict[bytes, str]:
