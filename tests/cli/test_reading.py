@@ -1,7 +1,7 @@
-"""Reading to the end: committed records only, one partition for one key, whatever the end looks like."""
+"""Sending, and reading to the end: committed records only, one partition for one key, whatever the end looks like."""
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Message, Producer
 
 from foldlog.core.errors import ConfigError
 from foldlog.core.topics import Topic
@@ -85,3 +85,29 @@ def test_with_a_key_only_its_partition_is_read(empty: Context) -> None:
 def test_a_deleted_key_is_not_in_the_table() -> None:
     entries = [Entry(0, 0, b"a", b"1", [], 0), Entry(0, 1, b"b", b"1", [], 0), Entry(0, 2, b"a", None, [], 0)]
     assert list(latest(entries)) == ["b"]
+
+
+class Interrupted(CommandProducer):
+    """Is interrupted where the client would tell it of the first acknowledgement."""
+
+    told = 0
+
+    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
+        self.told += 1
+        if self.told == 1:
+            raise KeyboardInterrupt
+        super()._on_delivery(error, message)
+
+
+def test_an_interrupt_in_place_of_an_acknowledgement_leaves_none_out(empty: Context) -> None:
+    topic, producer = topic_of(empty, "interrupted"), Interrupted(empty.cluster.bootstrap)
+
+    def send() -> None:
+        for number in range(20):
+            producer.send(topic, "ada", b"%d" % number)
+        producer.flush()
+
+    with pytest.raises(KeyboardInterrupt):
+        send()
+    producer.drain()
+    assert producer.delivered == producer.sent == len(list(read(empty.cluster.bootstrap, topic)))

@@ -51,11 +51,14 @@ def queue(producer: Producer, record: Outgoing) -> None:
 
 
 class CommandProducer:
-    """A producer that counts: `sent` handed over, `delivered` acknowledged by all replicas, `failures` why not."""
+    """A producer that counts: `sent` handed over, `delivered` acknowledged by all replicas, `failures` why not.
+
+    An interrupt comes before or after a call of the client, or in place of a callback. So a record is counted before
+    it is handed over, and what is acknowledged is what is neither given up nor still outstanding.
+    """
 
     def __init__(self, bootstrap: str, compression: str = "lz4", linger_ms: int = LINGER_MS) -> None:
         self.sent = 0
-        self.delivered = 0
         self.failures: Counter[str] = Counter()
         self._bootstrap = bootstrap
         self._producer = Producer(
@@ -75,19 +78,26 @@ class CommandProducer:
     ) -> None:
         """Queues one record; waits while the queue is full. ClusterError where the broker can never take it.
 
-        With `delivered` the record's fate is told there, and is not counted here.
+        With `delivered` a record's failure is told there, and is not counted here.
         """
-        told = delivered or self._on_delivery
+        told, key_, headers_ = delivered or self._on_delivery, key.encode(), cast(Any, list(headers))
         while True:
+            self.sent += 1
             try:
-                self._producer.produce(topic, value, key.encode(), on_delivery=told, headers=list(headers))
+                self._producer.produce(topic, value, key_, on_delivery=told, headers=headers_)
                 break
             except BufferError:
+                self.sent -= 1
                 self.wait(0.05)
             except KafkaException as error:
+                self.sent -= 1
                 raise ClusterError(f"{topic}, key {key}: {_reason(error.args[0])}") from error
-        self.sent += 1
         self.wait(0)
+
+    @property
+    def delivered(self) -> int:
+        """How many records are acknowledged by all replicas."""
+        return self.sent - len(self._producer) - self.failures.total()
 
     def wait(self, seconds: float) -> None:
         """Serves acknowledgements for at most that long: the pause of a paced sender."""
@@ -116,9 +126,7 @@ class CommandProducer:
             )
 
     def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
-        if error is None:
-            self.delivered += 1
-        else:
+        if error is not None:
             self.failures[_reason(error)] += 1
 
 
