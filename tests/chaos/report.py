@@ -25,7 +25,13 @@ def show(console: Console, outcome: Outcome, directory: Path, without: tuple[str
     if outcome.good:
         console.print(f"[green]seed {outcome.seed}: {sum(outcome.seen.values())} faults, no violation[/]")
         return
-    console.print(f"[red]seed {outcome.seed} FAILED[/]; histories and logs: {directory}", soft_wrap=True)
+    broken = ", ".join(name for name, lines in outcome.violations.items() if lines)
+    why = (
+        f"violated: {broken}"
+        if broken
+        else "nothing is violated, but not every fault could be brought about and healed"
+    )
+    console.print(f"[red]seed {outcome.seed} FAILED[/] ({why}); histories and logs: {directory}", soft_wrap=True)
     console.print(f"replay: {replay(outcome, without)}", soft_wrap=True)
 
 
