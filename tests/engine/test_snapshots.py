@@ -8,6 +8,7 @@ import pytest
 from foldlog.cluster import Cluster
 from foldlog.core import topics
 from foldlog.core.contract import Checkpoint, Handled
+from foldlog.engine.remembered import item_of
 from foldlog.engine.snapshots import CHECKPOINT
 from foldlog.kafka import reading
 from tests.engine.rig import Line
@@ -73,5 +74,9 @@ def test_a_snapshot_says_what_a_consumer_wants_to_know(context: Context, worked:
     for key, (state, snapshot) in newest.items():
         log = [(event, meta) for event, meta in events if meta.aggregate_id.encode() == key]
         assert state.total == sum(event.amount for event, meta in log if meta.version <= snapshot.version)  # type: ignore[attr-defined]
-        ids = tuple(Handled(meta.causation, meta.version) for _, meta in log if meta.version <= snapshot.version)
+        ids = tuple(
+            Handled(item_of(meta.causation)[1:].decode(), meta.version)
+            for _, meta in log
+            if meta.version <= snapshot.version
+        )
         assert snapshot.handled == ids

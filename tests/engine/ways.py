@@ -18,6 +18,7 @@ from foldlog.core.errors import StateError
 from foldlog.core.partitioning import partition_of
 from foldlog.engine.batch import Received
 from foldlog.engine.deciding import Deciding
+from foldlog.engine.remembered import item_of
 from foldlog.engine.rows import Rows
 from foldlog.engine.snapshots import CHECKPOINT
 from foldlog.engine.store import Store
@@ -122,7 +123,11 @@ amounts = st.sampled_from((0, 1, 2, 3, 7, 8, -1, 63, 64, -65, 8191, 1 << 40, (1 
 additions = st.builds(Add, names, amounts, st.booleans())
 counts = st.builds(Count, amounts, st.booleans())
 texts = st.none() | st.sampled_from((b"", b"a", b"b" * 70, "é".encode(), b"\xff", b"x" * LONGEST_ID, b"x" * 201))
-ids = texts | st.sampled_from((b"c1", b"c2", b"c3"))
+uuids = st.uuids().flatmap(lambda each: st.sampled_from((each.hex, str(each)))).map(str.encode)
+SAME = "0123456789abcdef0123456789abcdef"
+OTHER_FORMS = (str(uuid.UUID(SAME)), SAME.upper(), f"{SAME[:-1]}g", f"{SAME[:-1]}-", f"{SAME}-abc")
+KEPT = (item_of(SAME)[1:].decode(), "#", "~", "=a")  # ids that look like kept ones
+ids = texts | uuids | st.sampled_from((b"c1", b"c2", b"c3", *map(str.encode, (SAME, *OTHER_FORMS, *KEPT))))
 headers = st.lists(
     st.tuples(st.just("command-id"), ids) | st.tuples(st.sampled_from(OTHERS), texts),
     max_size=4,

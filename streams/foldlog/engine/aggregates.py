@@ -9,7 +9,6 @@ import msgspec
 from foldlog.contracts.codec import Codec
 from foldlog.contracts.envelopes import read_snapshot, snapshot
 from foldlog.contracts.schema import schema_of
-from foldlog.contracts.varint import sized
 from foldlog.core import topics
 from foldlog.core.decider import Decider
 from foldlog.core.errors import RegistryError, StateError
@@ -20,7 +19,7 @@ from foldlog.core.signatures import wants_meta
 from foldlog.core.topology import Topology
 from foldlog.engine.batch import Output, Received
 from foldlog.engine.kind import Folding
-from foldlog.engine.remembered import NOTHING, remember_event
+from foldlog.engine.remembered import FORM, NOTHING, item_of, remember_event
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
 from foldlog.engine.work import LARGEST, LONGEST_KEY, fitting, place_of, text_of
@@ -64,9 +63,9 @@ class Aggregates(Folding[Aggregate]):
         self.blank = Aggregate(0, *NOTHING, decider.initial)
 
     def fingerprint(self) -> str:
-        """Of the state's schema: a state of another shape is folded again from the log, never guessed."""
+        """Of the state's schema and the form of ids: what has another is folded again from the log, never guessed."""
         schema = schema_of(self._codec.contract(self._decider.state))
-        return f"{zlib.crc32(msgspec.json.encode(schema, order='deterministic')):08x}"
+        return f"{zlib.crc32(msgspec.json.encode(schema, order='deterministic'), FORM):08x}"
 
     def rows(self, store: Store, memory: int) -> Rows[Aggregate]:
         """The aggregates of one partition."""
@@ -113,7 +112,7 @@ class Aggregates(Folding[Aggregate]):
         state = evolve(aggregate.state, event, cause) if self._told else evolve(aggregate.state, event)
         known = aggregate.count, aggregate.handled
         if not cause.causation.startswith(self.places):
-            known = remember_event(sized(cause.causation.encode()), cause.version, *known)
+            known = remember_event(item_of(cause.causation), cause.version, *known)
         rows.set(id_, Aggregate(cause.version, *known, state))
 
     def _pack(self, aggregate: Aggregate) -> bytes:

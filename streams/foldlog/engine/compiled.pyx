@@ -33,7 +33,7 @@ cdef class Commands(Remembering):
     # Of the command that is at hand:
     cdef bytes id_, correlation, actor
     cdef bint answered, lasting
-    cdef Bytes out
+    cdef Bytes cause, out
 
     def __init__(self, *, readings, writings, accepts, headers, faults, decode, named, decide, evolve, handle,
                  aggregate, reply, home, blank, prefix, places, reserved, first_ms, last_ms, kept, most, longest,
@@ -46,7 +46,7 @@ cdef class Commands(Remembering):
         super().__init__(kept, most)
         self.first_ms, self.last_ms = first_ms, last_ms
         self.longest, self.largest = longest, largest
-        self.out = Bytes()
+        self.cause, self.out = Bytes(), Bytes()
         self.leave()
 
     def run(self, list messages, dict rows, work):
@@ -124,7 +124,7 @@ cdef class Commands(Remembering):
         if command.__class__ not in self.accepts or not same(self.named(command), key):
             return False
         handled = aggregate.handled
-        if self.lasting and self.is_remembered(handled, aggregate.count):
+        if self.lasting and self.is_remembered(handled):
             return False
         return self.decided(command, key, aggregate, handled, milliseconds, work)
 
@@ -157,9 +157,11 @@ cdef class Commands(Remembering):
         self.lasting = PyBytes_GET_SIZE(id_) > 0 and not id_.startswith(self.places)
         if not id_:
             id_ = b"%b%d:%d" % (self.places, self.partition, message.offset())
+        if self.lasting:
+            self.take(PyBytes_AS_STRING(id_), PyBytes_GET_SIZE(id_))
         self.id_ = id_
-        self.item.size = 0
-        self.item.add_sized(PyBytes_AS_STRING(id_), PyBytes_GET_SIZE(id_))
+        self.cause.size = 0
+        self.cause.add_sized(PyBytes_AS_STRING(id_), PyBytes_GET_SIZE(id_))
         return True
 
     cdef bint decided(self, command, bytes key, aggregate, bytes handled, int64_t milliseconds, work) except -1:
@@ -185,7 +187,7 @@ cdef class Commands(Remembering):
 
     cdef tuple record(self, event, bytes key, int64_t version, int64_t milliseconds):
         """An event's key and value."""
-        cdef Bytes out = self.out, item = self.item
+        cdef Bytes out = self.out, cause = self.cause
         cdef bytes place = versioned(key, version)
         out.size = 0
         (<Writing>self.writings[event.__class__]).write(event, out)
@@ -195,11 +197,11 @@ cdef class Commands(Remembering):
         out.add_sized(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
         out.add_long(version)
         out.add_long(milliseconds * 1000)
-        out.add(item.data, item.size)
+        out.add(cause.data, cause.size)
         if self.correlation:
             out.add_sized(PyBytes_AS_STRING(self.correlation), PyBytes_GET_SIZE(self.correlation))
         else:
-            out.add(item.data, item.size)
+            out.add(cause.data, cause.size)
         if self.actor is None:
             out.add(b"\0", 1)
         else:

@@ -9,7 +9,7 @@ import structlog
 from foldlog.contracts.codec import Codec
 from foldlog.contracts.envelopes import meta as meta_after
 from foldlog.contracts.envelopes import origin
-from foldlog.contracts.varint import sized
+from foldlog.contracts.varint import text
 from foldlog.core import topics
 from foldlog.core.decider import Decider
 from foldlog.core.errors import DecodeError, EncodeError, Rejected
@@ -21,7 +21,7 @@ from foldlog.core.topology import Topology
 from foldlog.engine import shortcut
 from foldlog.engine.aggregates import Aggregate, Aggregates
 from foldlog.engine.batch import Output, Place, Received, Run
-from foldlog.engine.remembered import remember, version_of
+from foldlog.engine.remembered import item_of, remember, version_of
 from foldlog.engine.replying import Replying
 from foldlog.engine.routing import forwarded
 from foldlog.engine.rows import Rows
@@ -148,10 +148,9 @@ class Deciding(Aggregates):
     def _run(self, message: Received, command: Record, aggregate: Aggregate, rows: Any, work: Work) -> None:
         key, headers = message.key() or b"", headers_of(message)
         id_ = _id_of(message, headers)
-        item = sized(id_.encode())
         # A place is no id to repeat: a command that is moved is moved in a transaction.
-        lasting = not id_.startswith(self.places)
-        if lasting and (before := version_of(item, aggregate.count, aggregate.handled)) is not None:
+        item = b"" if id_.startswith(self.places) else item_of(id_)
+        if item and (before := version_of(item, aggregate.count, aggregate.handled)) is not None:
             return self._reply(message, headers, work, Reply(id_, "accepted", before, duplicate=True))
         meta = meta_of_command(message, key.decode(), aggregate.version, headers, id_) if self._told else None
         decide, state, version = self._decide, aggregate.state, aggregate.version
@@ -161,11 +160,11 @@ class Deciding(Aggregates):
             log.info("rejected", processor=self.name, command=id_, aggregate=key.decode(), reason=str(rejected))
             return self._reply(message, headers, work, Reply(id_, "rejected", version, reason=text_of(rejected)))
         if events:
-            start = origin(_time_of(message), item, headers.get("correlation-id"), headers.get("actor"))
+            start = origin(_time_of(message), text(id_), headers.get("correlation-id"), headers.get("actor"))
             state, written = self._written(key, aggregate, events, start, meta)
             version += len(written)
             count, handled = aggregate.count, aggregate.handled
-            if lasting:
+            if item:
                 count, handled = remember(item, version, count, handled)
             work.add(message.partition(), written)
             rows.set(key, Aggregate(version, count, handled, state))

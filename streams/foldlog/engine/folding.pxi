@@ -51,9 +51,9 @@ cdef class Events(Remembering):
         version = read_varint(data, size, &at)
         read_varint(data, size, &at)  # its time
         cause = read_sized(data, size, &at, &length)
-        self.item.size = 0
-        self.item.add_sized(cause, length)
         lasting = not starts(cause, length, self.places)
+        if lasting:
+            self.take(cause, length)
         read_sized(data, size, &at, &length)  # its correlation
         skip_optional(data, size, &at)  # its actor
         skip_optional(data, size, &at)  # its tenant
@@ -68,7 +68,7 @@ cdef class Events(Remembering):
             return False
         count, handled = aggregate.count, aggregate.handled
         if lasting:
-            if self.is_remembered(handled, count):
+            if self.is_remembered(handled):
                 return False
             count, handled = self.remembered(version, count, handled)
         self.changed[key] = self.aggregate(version, count, handled, self.evolve(aggregate.state, event))

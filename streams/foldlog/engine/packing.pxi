@@ -33,8 +33,10 @@ cdef class Packing:
 
     def __call__(self, aggregate):
         cdef Bytes out = self.out
-        cdef bytes handled
+        cdef bytes handled, packed
         cdef int64_t count
+        cdef Py_ssize_t size
+        cdef char* at
         try:
             out.size = 0
             self.writing.write(aggregate.state, out)
@@ -42,10 +44,14 @@ cdef class Packing:
             count, handled = aggregate.count, aggregate.handled
             if count:
                 out.add_long(count)
-                out.add(PyBytes_AS_STRING(handled), PyBytes_GET_SIZE(handled))
-            out.add(b"\0", 1)
-            if out.size <= self.largest:
-                return out.taken()
+            size = PyBytes_GET_SIZE(handled) if count else 0
+            if out.size + size < self.largest:
+                packed = PyBytes_FromStringAndSize(NULL, out.size + size + 1)
+                at = PyBytes_AS_STRING(packed)
+                memcpy(at, out.data, out.size)
+                memcpy(at + out.size, PyBytes_AS_STRING(handled), size)
+                at[out.size + size] = 0
+                return packed
         except Exception:
             pass
         return self.pack(aggregate)

@@ -2,11 +2,14 @@
 
 Nearly every command is new: to find that out, and to add it, must cost next to nothing. So the items are neither
 parsed nor counted one by one; only an id that seems to be there is looked up item by item. An id stands here with its
-length before it, as Avro writes it.
+length before it, as Avro writes it. A UUID, which most ids are, is kept in 21 characters of 32 or 36: an aggregate
+with its ids is read, copied, written and snapshotted for its commands, and the ids are most of it.
 """
 
+import base64
+
 from foldlog.contracts.skipping import zigzag
-from foldlog.contracts.varint import varint
+from foldlog.contracts.varint import text, varint
 
 REMEMBERED = 64  # command ids kept with an aggregate; a repetition further back is a new command
 MOST = REMEMBERED + 16  # that many are kept before the oldest are cut off, all above `REMEMBERED` at once
@@ -14,6 +17,24 @@ MOST = REMEMBERED + 16  # that many are kept before the oldest are cut off, all 
 Remembered = tuple[int, bytes]  # how many, and their items, the oldest first
 
 NOTHING: Remembered = (0, b"")
+
+FORM = 2  # of the ids; an aggregate whose ids another release kept is folded again
+
+_DIGITS, _HYPHENS, _TEXT = "#~="  # what an id begins with that is not kept as it is
+_PARTS = (8, 13, 18, 23)  # where a UUID has hyphens
+_HEXADECIMAL = frozenset("0123456789abcdef")
+
+
+def item_of(id_: str) -> bytes:
+    """An id as it stands among the items, without a version; no two ids are the same there.
+
+    A UUID is `#` (32 digits) or `~` (with hyphens) and its 16 bytes in base 85, of which RFC 1924 has the digits;
+    another id that begins with one of these has `=` before it.
+    """
+    digits = id_.replace("-", "") if len(id_) == 36 and all(id_[at] == "-" for at in _PARTS) else id_
+    if len(digits) == 32 and set(digits) <= _HEXADECIMAL:
+        return text((_DIGITS if digits is id_ else _HYPHENS) + base64.b85encode(bytes.fromhex(digits)).decode())
+    return text(_TEXT + id_ if id_.startswith((_DIGITS, _HYPHENS, _TEXT)) else id_)
 
 
 def version_of(id_: bytes, count: int, items: bytes) -> int | None:
