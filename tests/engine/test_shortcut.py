@@ -18,7 +18,7 @@ from foldlog.engine import shortcut
 from foldlog.engine.aggregates import Aggregate
 from foldlog.engine.batch import Received
 from foldlog.engine.deciding import Deciding
-from foldlog.engine.remembered import MOST
+from foldlog.engine.remembered import MOST, NOTHING, items_of
 from foldlog.engine.rows import Rows
 from foldlog.engine.work import Work
 from tests.engine.accounts import Close, Misbehave, Open, Post, account
@@ -101,8 +101,11 @@ def test_what_goes_the_usual_way_goes_the_short_one(counters: Sides, monkeypatch
 def test_rows_are_read_alike(counters: Sides, count: Count, cut: bytes, long: bool) -> None:
     """Rows as they are written, and rows that are damaged."""
     short, long_way = (counters.kinds[way].rows(counters.stores[way][0], 0) for way in WAYS)
-    written = long_way._pack(Aggregate(3, 1, b"\2c\2", count) if long else Aggregate(3, 0, b"", count))
-    assert short.unpack(written) == long_way.unpack(written) == Aggregate(3, int(long), b"\2c\2" * long, count)
+    written = long_way._pack(Aggregate(3, (1, b"\2c\2\0", 0, b"") if long else NOTHING, count))
+    row = short.unpack(written)
+    assert row == long_way.unpack(written)
+    assert (row.version, row.known[0], items_of(row.known), row.state) == (3, int(long), b"\2c\2" * long, count)
+    assert short._pack(row) == long_way._pack(row) == written
     for damaged in (cut, written[:5] + cut, written + cut, written[: -len(cut)]):
         assert read(short, damaged) == read(long_way, damaged)
 

@@ -43,8 +43,11 @@ def snapshot(version: int, count: int, handled: bytes) -> bytes:
     return b"".join((varint(version), varint(count), handled, b"\0")) if count else varint(version) + b"\0"
 
 
-def read_snapshot(data: bytes, at: int) -> tuple[int, int, bytes]:
-    """Version, count and items of the Snapshot that begins at a place and ends the bytes, as `snapshot` wrote it."""
+def read_snapshot(data: bytes, at: int) -> tuple[int, int, int]:
+    """Version, count and the first item's place of the Snapshot that begins at a place, as `snapshot` wrote it.
+
+    It ends the bytes, so that the items end one byte before where there are any.
+    """
     version, at = zigzag(data, at)
     count, at = zigzag(data, at + 1)
-    return version >> 1, count >> 1, data[at + 1 : -1] if count else b""
+    return version >> 1, count >> 1, at + 1

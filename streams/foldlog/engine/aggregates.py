@@ -19,7 +19,7 @@ from foldlog.core.signatures import wants_meta
 from foldlog.core.topology import Topology
 from foldlog.engine.batch import Output, Received
 from foldlog.engine.kind import Folding
-from foldlog.engine.remembered import FORM, NOTHING, item_of, remember_event
+from foldlog.engine.remembered import FORM, NOTHING, Remembered, item_of, items_of, remember_event
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
 from foldlog.engine.work import LARGEST, LONGEST_KEY, fitting, place_of, text_of
@@ -29,8 +29,7 @@ class Aggregate(msgspec.Struct, frozen=True, gc=False):
     """An aggregate in memory: its version, its latest commands (see `remembered`), its state."""
 
     version: int
-    count: int
-    handled: bytes
+    known: Remembered
     state: Any
 
 
@@ -60,7 +59,7 @@ class Aggregates(Folding[Aggregate]):
         self._told = wants_meta(decider.decide) or wants_meta(decider.evolve)
         self._evolve: Callable[..., Any] = with_meta(decider.evolve) if self._told else decider.evolve
         self._read = codec.decoding_with(Meta if self._told else Cause)
-        self.blank = Aggregate(0, *NOTHING, decider.initial)
+        self.blank = Aggregate(0, NOTHING, decider.initial)
 
     def fingerprint(self) -> str:
         """Of the state's schema and the form of ids: what has another is folded again from the log, never guessed."""
@@ -110,14 +109,14 @@ class Aggregates(Folding[Aggregate]):
             )
         evolve = self._evolve
         state = evolve(aggregate.state, event, cause) if self._told else evolve(aggregate.state, event)
-        known = aggregate.count, aggregate.handled
+        known = aggregate.known
         if not cause.causation.startswith(self.places):
-            known = remember_event(item_of(cause.causation), cause.version, *known)
-        rows.set(id_, Aggregate(cause.version, *known, state))
+            known = remember_event(item_of(cause.causation), cause.version, known)
+        rows.set(id_, Aggregate(cause.version, known, state))
 
     def _pack(self, aggregate: Aggregate) -> bytes:
         """The state as a record of the snapshots topic, which must take it too."""
-        envelope = snapshot(aggregate.version, aggregate.count, aggregate.handled)
+        envelope = snapshot(aggregate.version, aggregate.known[0], items_of(aggregate.known))
         packed = self._codec.encode_before(aggregate.state, envelope)
         return (
             packed
@@ -127,4 +126,5 @@ class Aggregates(Folding[Aggregate]):
 
     def _unpack(self, packed: bytes) -> Aggregate:
         state, at = self._codec.decode_until(packed)
-        return Aggregate(*read_snapshot(packed, at), state)
+        version, count, start = read_snapshot(packed, at)
+        return Aggregate(version, (count, packed, start, b"") if count else NOTHING, state)

@@ -28,7 +28,7 @@ class Unpacking:
         self,
         reading: Reading,
         unpack: Callable[[bytes], Any],
-        aggregate: Callable[[int, int, bytes, Any], Any],
+        aggregate: Callable[[int, tuple[int, bytes, int, bytes], Any], Any],
     ) -> None: ...
     def __call__(self, packed: bytes) -> Any: ...
 
@@ -39,11 +39,12 @@ class Events:
         readings: Iterable[Reading],
         evolve: Callable[..., Any],
         replay: Callable[..., None],
-        aggregate: Callable[[int, int, bytes, Any], Any],
+        aggregate: Callable[[int, tuple[int, bytes, int, bytes], Any], Any],
         blank: Any,
         places: bytes,
         kept: int,
         most: int,
+        most_added: int,
     ) -> None: ...
     def run(self, messages: Iterable[Any], rows: Any) -> None: ...
 
@@ -61,7 +62,7 @@ class Commands:
         decide: Callable[..., Any],
         evolve: Callable[..., Any],
         handle: Callable[..., None],
-        aggregate: Callable[[int, int, bytes, Any], Any],
+        aggregate: Callable[[int, tuple[int, bytes, int, bytes], Any], Any],
         reply: Callable[[str, str, int], Any],
         home: Callable[[bytes], int],
         blank: Any,
@@ -72,6 +73,7 @@ class Commands:
         last_ms: int,
         kept: int,
         most: int,
+        most_added: int,
         longest: int,
         largest: int,
     ) -> None: ...

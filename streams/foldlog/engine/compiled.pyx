@@ -36,14 +36,15 @@ cdef class Commands(Remembering):
     cdef Bytes cause, out
 
     def __init__(self, *, readings, writings, accepts, headers, faults, decode, named, decide, evolve, handle,
-                 aggregate, reply, home, blank, prefix, places, reserved, first_ms, last_ms, kept, most, longest,
+                 aggregate, reply, home, blank, prefix, places, reserved, first_ms, last_ms, kept, most, most_added,
+                 longest,
                  largest):
         self.readings, self.writings, self.accepts = list(readings), writings, accepts
         self.headers, self.faults = headers, faults
         self.decode, self.named, self.decide, self.evolve, self.handle = decode, named, decide, evolve, handle
         self.aggregate, self.reply, self.home, self.blank = aggregate, reply, home, blank
         self.prefix, self.places, self.reserved = prefix, places, reserved
-        super().__init__(kept, most)
+        super().__init__(kept, most, most_added)
         self.first_ms, self.last_ms = first_ms, last_ms
         self.longest, self.largest = longest, largest
         self.cause, self.out = Bytes(), Bytes()
@@ -110,7 +111,8 @@ cdef class Commands(Remembering):
 
     cdef bint one(self, message, dict rows, work) except -1:
         """One command; False where it must go the long way, of which nothing is done then."""
-        cdef bytes key = message.key(), value = message.value(), handled
+        cdef bytes key = message.key(), value = message.value()
+        cdef tuple known
         cdef int64_t milliseconds = message.timestamp()[1]
         if key is None or value is None or not self.first_ms <= milliseconds <= self.last_ms:
             return False
@@ -123,10 +125,10 @@ cdef class Commands(Remembering):
         command = self.read(value)
         if command.__class__ not in self.accepts or not same(self.named(command), key):
             return False
-        handled = aggregate.handled
-        if self.lasting and self.is_remembered(handled):
+        known = aggregate.known
+        if self.lasting and self.is_remembered(known):
             return False
-        return self.decided(command, key, aggregate, handled, milliseconds, work)
+        return self.decided(command, key, aggregate, known, milliseconds, work)
 
     cdef bint heads(self, message) except -1:
         """Takes what the headers say; False where they say more than this way knows."""
@@ -164,9 +166,9 @@ cdef class Commands(Remembering):
         self.cause.add_sized(PyBytes_AS_STRING(id_), PyBytes_GET_SIZE(id_))
         return True
 
-    cdef bint decided(self, command, bytes key, aggregate, bytes handled, int64_t milliseconds, work) except -1:
+    cdef bint decided(self, command, bytes key, aggregate, tuple known, int64_t milliseconds, work) except -1:
         """Decides, folds and, once all of it has succeeded, adds it to the batch."""
-        cdef int64_t version = aggregate.version, count = aggregate.count
+        cdef int64_t version = aggregate.version
         state = aggregate.state
         events = self.decide(command, state)
         if not (isinstance(events, list) or isinstance(events, tuple)) or not events:
@@ -177,8 +179,8 @@ cdef class Commands(Remembering):
             written.append(self.record(event, key, version, milliseconds))
             state = self.evolve(state, event)
         if self.lasting:
-            count, handled = self.remembered(version, count, handled)
-        row = self.aggregate(version, count, handled, state)
+            known = self.remembered(version, known)
+        row = self.aggregate(version, known, state)
         if self.answered:
             work.replies.append((self.partition, self.reply(self.id_.decode(), "accepted", version)))
         self.events += written

@@ -150,7 +150,7 @@ class Deciding(Aggregates):
         id_ = _id_of(message, headers)
         # A place is no id to repeat: a command that is moved is moved in a transaction.
         item = b"" if id_.startswith(self.places) else item_of(id_)
-        if item and (before := version_of(item, aggregate.count, aggregate.handled)) is not None:
+        if item and (before := version_of(item, aggregate.known)) is not None:
             return self._reply(message, headers, work, Reply(id_, "accepted", before, duplicate=True))
         meta = meta_of_command(message, key.decode(), aggregate.version, headers, id_) if self._told else None
         decide, state, version = self._decide, aggregate.state, aggregate.version
@@ -163,11 +163,9 @@ class Deciding(Aggregates):
             start = origin(_time_of(message), text(id_), headers.get("correlation-id"), headers.get("actor"))
             state, written = self._written(key, aggregate, events, start, meta)
             version += len(written)
-            count, handled = aggregate.count, aggregate.handled
-            if item:
-                count, handled = remember(item, version, count, handled)
+            known = remember(item, version, aggregate.known) if item else aggregate.known
             work.add(message.partition(), written)
-            rows.set(key, Aggregate(version, count, handled, state))
+            rows.set(key, Aggregate(version, known, state))
         if headers:
             self._reply(message, headers, work, Reply(id_, "accepted", version))
         return None

@@ -12,8 +12,9 @@ cdef class Events(Remembering):
     cdef dict changed, cached, fetched
     cdef bint whole
 
-    def __init__(self, *, readings, evolve, replay, aggregate, blank, places, kept, most):
-        super().__init__(kept, most)
+    def __init__(self, *, readings, evolve, replay, aggregate, blank, places, kept, most,
+                 most_added):
+        super().__init__(kept, most, most_added)
         self.readings, self.evolve, self.replay = list(readings), evolve, replay
         self.aggregate, self.blank, self.places = aggregate, blank, places
 
@@ -33,11 +34,12 @@ cdef class Events(Remembering):
 
     cdef bint one(self, message) except -1:
         """One event; False where it must go the long way, of which nothing is done then."""
-        cdef bytes value = message.value(), key, handled
+        cdef bytes value = message.value(), key
+        cdef tuple known
         cdef const char* data
         cdef const char* cause
         cdef Py_ssize_t size, at = FRAME, length
-        cdef int64_t version, count
+        cdef int64_t version
         cdef bint lasting
         cdef Reading reading = None
         if value is not None and message.key() is not None:
@@ -66,12 +68,12 @@ cdef class Events(Remembering):
             return True
         if version != aggregate.version + 1:
             return False
-        count, handled = aggregate.count, aggregate.handled
+        known = aggregate.known
         if lasting:
-            if self.is_remembered(handled):
+            if self.is_remembered(known):
                 return False
-            count, handled = self.remembered(version, count, handled)
-        self.changed[key] = self.aggregate(version, count, handled, self.evolve(aggregate.state, event))
+            known = self.remembered(version, known)
+        self.changed[key] = self.aggregate(version, known, self.evolve(aggregate.state, event))
         return True
 
     cdef object row(self, bytes key):

@@ -33,24 +33,27 @@ cdef class Packing:
 
     def __call__(self, aggregate):
         cdef Bytes out = self.out
-        cdef bytes handled, packed
-        cdef int64_t count
-        cdef Py_ssize_t size
+        cdef tuple known
+        cdef bytes kept, added, packed
+        cdef Py_ssize_t start, size, more
         cdef char* at
         try:
             out.size = 0
             self.writing.write(aggregate.state, out)
             out.add_long(aggregate.version)
-            count, handled = aggregate.count, aggregate.handled
-            if count:
-                out.add_long(count)
-            size = PyBytes_GET_SIZE(handled) if count else 0
-            if out.size + size < self.largest:
-                packed = PyBytes_FromStringAndSize(NULL, out.size + size + 1)
+            known = aggregate.known
+            kept, start, added = known[1], known[2], known[3]
+            size, more = PyBytes_GET_SIZE(kept) - 1 - start, PyBytes_GET_SIZE(added)
+            if size + more:
+                out.add_long(known[0])
+            if out.size + size + more < self.largest:
+                packed = PyBytes_FromStringAndSize(NULL, out.size + size + more + 1)
                 at = PyBytes_AS_STRING(packed)
                 memcpy(at, out.data, out.size)
-                memcpy(at + out.size, PyBytes_AS_STRING(handled), size)
-                at[out.size + size] = 0
+                at += out.size
+                memcpy(at, PyBytes_AS_STRING(kept) + start, size)
+                memcpy(at + size, PyBytes_AS_STRING(added), more)
+                at[size + more] = 0
                 return packed
         except Exception:
             pass
@@ -75,7 +78,6 @@ cdef class Unpacking:
         cdef Py_ssize_t size = PyBytes_GET_SIZE(packed), at = FRAME
         cdef const char* data = PyBytes_AS_STRING(packed)
         cdef int64_t version, count
-        cdef bytes handled = b""
         try:
             if size >= FRAME and self.reading.is_of(packed):
                 state = self.reading.part(packed, &at)
@@ -83,10 +85,9 @@ cdef class Unpacking:
                 if version < 0:
                     raise Uncommon
                 if count > 0 and at < size:
-                    handled = PyBytes_FromStringAndSize(data + at, size - at - 1)
-                    return self.aggregate(version, count, handled, state)
+                    return self.aggregate(version, (count, packed, at, b""), state)
                 if count == 0 and at == size:
-                    return self.aggregate(version, 0, handled, state)
+                    return self.aggregate(version, (0, b"\0", 0, b""), state)
         except Exception:
             pass
         return None

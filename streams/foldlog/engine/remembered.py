@@ -4,6 +4,8 @@ Nearly every command is new: to find that out, and to add it, must cost next to 
 parsed nor counted one by one; only an id that seems to be there is looked up item by item. An id stands here with its
 length before it, as Avro writes it. A UUID, which most ids are, is kept in 21 characters of 32 or 36: an aggregate
 with its ids is read, copied, written and snapshotted for its commands, and the ids are most of it.
+
+They stay where they were read, at the end of a row, until it is packed again; what is added meanwhile is kept beside.
 """
 
 import base64
@@ -14,9 +16,12 @@ from foldlog.contracts.varint import text, varint
 REMEMBERED = 64  # command ids kept with an aggregate; a repetition further back is a new command
 MOST = REMEMBERED + 16  # that many are kept before the oldest are cut off, all above `REMEMBERED` at once
 
-Remembered = tuple[int, bytes]  # how many, and their items, the oldest first
+MOST_ADDED = 512  # bytes that are kept beside: each addition copies them
 
-NOTHING: Remembered = (0, b"")
+# How many; bytes that end with items, the oldest first, and a zero; where those begin; the items that were added.
+Remembered = tuple[int, bytes, int, bytes]
+
+NOTHING: Remembered = (0, b"\0", 0, b"")
 
 FORM = 2  # of the ids; an aggregate whose ids another release kept is folded again
 
@@ -37,11 +42,18 @@ def item_of(id_: str) -> bytes:
     return text(_TEXT + id_ if id_.startswith((_DIGITS, _HYPHENS, _TEXT)) else id_)
 
 
-def version_of(id_: bytes, count: int, items: bytes) -> int | None:
+def items_of(known: Remembered) -> bytes:
+    """All items."""
+    _, kept, start, added = known
+    return kept[start:-1] + added
+
+
+def version_of(id_: bytes, known: Remembered) -> int | None:
     """The last version that a command of this id wrote; None where it is not known."""
-    if id_ not in items:
+    count, kept, _, added = known
+    if id_ not in kept and id_ not in added:
         return None
-    at, found = 0, None
+    items, at, found = items_of(known), 0, None
     for place in range(count):  # what looked like the id may have been the end of another
         end, version = _item(items, at)
         if place >= count - REMEMBERED and items.startswith(id_, at):
@@ -50,24 +62,31 @@ def version_of(id_: bytes, count: int, items: bytes) -> int | None:
     return found
 
 
-def remember(id_: bytes, version: int, count: int, items: bytes) -> Remembered:
+def remember(id_: bytes, version: int, known: Remembered) -> Remembered:
     """Adds a new command with the last version that it wrote; forgets the oldest where there are too many."""
-    items += id_ + varint(version)
+    count, kept, start, added = known
+    added += id_ + varint(version)
+    if count < MOST and len(added) <= MOST_ADDED:
+        return count + 1, kept, start, added
+    items, at = items_of((count, kept, start, added)), 0
     if count < MOST:
-        return count + 1, items
-    at = 0
+        return _whole(count + 1, items)
     for _ in range(count + 1 - REMEMBERED):
         at, _version = _item(items, at)
-    return REMEMBERED, items[at:]
+    return _whole(REMEMBERED, items[at:])
 
 
-def remember_event(id_: bytes, version: int, count: int, items: bytes) -> Remembered:
+def remember_event(id_: bytes, version: int, known: Remembered) -> Remembered:
     """As `remember`, where a log is replayed: a command of several events is met with each of them."""
-    before = version_of(id_, count, items)
+    before = version_of(id_, known)
     if before is None or before != version - 1:
-        return remember(id_, version, count, items)
+        return remember(id_, version, known)
     own = id_ + varint(before)  # the last item, since nobody else wrote in between
-    return count, items.removesuffix(own) + id_ + varint(version)
+    return _whole(known[0], items_of(known).removesuffix(own) + id_ + varint(version))
+
+
+def _whole(count: int, items: bytes) -> Remembered:
+    return count, items + b"\0", 0, b""
 
 
 def _item(items: bytes, at: int) -> tuple[int, int]:

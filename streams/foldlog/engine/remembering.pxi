@@ -12,10 +12,11 @@ cdef class Remembering:
     """Looks for the id that is at hand among remembered ones, and adds it to them."""
 
     cdef int64_t kept, most
+    cdef Py_ssize_t most_added
     cdef Bytes item
 
-    def __init__(self, int64_t kept, int64_t most):
-        self.kept, self.most, self.item = kept, most, Bytes()
+    def __init__(self, int64_t kept, int64_t most, Py_ssize_t most_added):
+        self.kept, self.most, self.most_added, self.item = kept, most, most_added, Bytes()
 
     cdef int take(self, const char* id_, Py_ssize_t size) except -1:
         """Takes the id at hand, as `remembered.item_of` writes it."""
@@ -36,25 +37,44 @@ cdef class Remembering:
             return item.add_sized(id_, size)
         return add_in_base_85(number, item)
 
-    cdef bint is_remembered(self, bytes handled) noexcept:
+    cdef bint is_remembered(self, tuple known) except -1:
         """Whether the id seems to be among the remembered ones; it may be part of others, or forgotten."""
-        return memmem(PyBytes_AS_STRING(handled), PyBytes_GET_SIZE(handled), self.item.data, self.item.size) != NULL
+        return self.is_in(known[1], known[2]) or self.is_in(known[3], 0)
 
-    cdef tuple remembered(self, int64_t version, int64_t count, bytes handled):
-        """The count and the bytes of the remembered ids with this command's, without those that are too many."""
+    cdef bint is_in(self, bytes items, Py_ssize_t start) noexcept:
+        cdef const char* data = PyBytes_AS_STRING(items) + start
+        return memmem(data, PyBytes_GET_SIZE(items) - start, self.item.data, self.item.size) != NULL
+
+    cdef tuple remembered(self, int64_t version, tuple known):
+        """The remembered ids with this command's, without those that are too many."""
         cdef Bytes item = self.item
-        cdef Py_ssize_t start = 0, before, size = item.size
-        cdef bytes longer
-        count += 1
-        if count > self.most:
-            start, count = after(handled, count - self.kept), self.kept
-        before = PyBytes_GET_SIZE(handled) - start
+        cdef Py_ssize_t size = item.size
+        cdef int64_t count = known[0] + 1
+        cdef bytes added
         item.add_long(version)
-        longer = PyBytes_FromStringAndSize(NULL, before + item.size)
-        memcpy(PyBytes_AS_STRING(longer), PyBytes_AS_STRING(handled) + start, before)
-        memcpy(PyBytes_AS_STRING(longer) + before, item.data, item.size)
+        added = joined(known[3], 0, PyBytes_GET_SIZE(known[3]), item.data, item.size)
         item.size = size
-        return count, longer
+        if count <= self.most and PyBytes_GET_SIZE(added) <= self.most_added:
+            return count, known[1], known[2], added
+        return self.whole(count, known[1], known[2], added)
+
+    cdef tuple whole(self, int64_t count, bytes kept, Py_ssize_t start, bytes added):
+        """All of them as one, of which nothing is beside."""
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(kept) - 1 - start
+        cdef bytes items = joined(kept, start, size, PyBytes_AS_STRING(added), PyBytes_GET_SIZE(added) + 1)
+        if count > self.most:
+            start, count = after(items, count - self.kept), self.kept
+            items = joined(items, start, PyBytes_GET_SIZE(items) - start, NULL, 0)
+        return count, items, 0, b""
+
+
+cdef bytes joined(bytes first, Py_ssize_t start, Py_ssize_t size, const char* more, Py_ssize_t length):
+    """A part of some bytes, and more."""
+    cdef bytes both = PyBytes_FromStringAndSize(NULL, size + length)
+    memcpy(PyBytes_AS_STRING(both), PyBytes_AS_STRING(first) + start, size)
+    if length:
+        memcpy(PyBytes_AS_STRING(both) + size, more, length)
+    return both
 
 
 cdef Py_ssize_t after(bytes handled, int64_t items) except -1:

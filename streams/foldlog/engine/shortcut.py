@@ -17,7 +17,7 @@ from foldlog.core.outcome import Reply
 from foldlog.core.record import Record
 from foldlog.engine.aggregates import Aggregate
 from foldlog.engine.batch import Received
-from foldlog.engine.remembered import MOST, REMEMBERED
+from foldlog.engine.remembered import MOST, MOST_ADDED, REMEMBERED
 from foldlog.engine.snapshots import CHECKPOINT
 from foldlog.engine.work import FAULTS, FIRST_MS, LARGEST, LAST_MS, LONGEST_ID, LONGEST_KEY, OWN_HEADERS
 
@@ -72,6 +72,7 @@ def commands(kind: "Deciding", decider: Decider[Any, Any, Any], codec: Codec) ->
         last_ms=LAST_MS,
         kept=REMEMBERED,
         most=MOST,
+        most_added=MOST_ADDED,
         longest=LONGEST_ID,
         largest=LARGEST,
     )
@@ -90,6 +91,7 @@ def events(kind: "Deciding", decider: Decider[Any, Any, Any], codec: Codec) -> "
         places=kind.places.encode(),
         kept=REMEMBERED,
         most=MOST,
+        most_added=MOST_ADDED,
     )
 
 
