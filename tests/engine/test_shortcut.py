@@ -14,7 +14,7 @@ from foldlog.cluster import Cluster
 from foldlog.core.errors import DecodeError, EncodeError
 from foldlog.core.outcome import DeadLetter, Reply
 from foldlog.core.partitioning import partition_of
-from foldlog.engine import shortcut
+from foldlog.engine import remembered, shortcut
 from foldlog.engine.aggregates import Aggregate
 from foldlog.engine.batch import Received
 from foldlog.engine.deciding import Deciding
@@ -108,6 +108,15 @@ def test_rows_are_read_alike(counters: Sides, count: Count, cut: bytes, long: bo
     assert short._pack(row) == long_way._pack(row) == written
     for damaged in (cut, written[:5] + cut, written + cut, written[: -len(cut)]):
         assert read(short, damaged) == read(long_way, damaged)
+
+
+def test_a_large_state_is_not_kept_for_the_sake_of_its_ids(counters: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (shortcut, remembered):
+        monkeypatch.setattr(module, "MOST_BEFORE", 3)
+    short, long_way = (counters.kinds[way].rows(counters.stores[way][0], 0) for way in WAYS)
+    aggregate = Aggregate(3, (1, b"\2c\2\0", 0, b""), Count(5))
+    written = long_way._pack(aggregate)
+    assert short.unpack(written) == long_way.unpack(written) == aggregate
 
 
 def read(rows: Rows[Any], packed: bytes) -> Any:

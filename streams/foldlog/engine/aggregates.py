@@ -19,7 +19,7 @@ from foldlog.core.signatures import wants_meta
 from foldlog.core.topology import Topology
 from foldlog.engine.batch import Output, Received
 from foldlog.engine.kind import Folding
-from foldlog.engine.remembered import FORM, NOTHING, Remembered, item_of, items_of, remember_event
+from foldlog.engine.remembered import FORM, NOTHING, Remembered, ids_in, item_of, items_of, remember_event
 from foldlog.engine.rows import Rows
 from foldlog.engine.store import Store
 from foldlog.engine.work import LARGEST, LONGEST_KEY, fitting, place_of, text_of
@@ -127,4 +127,4 @@ class Aggregates(Folding[Aggregate]):
     def _unpack(self, packed: bytes) -> Aggregate:
         state, at = self._codec.decode_until(packed)
         version, count, start = read_snapshot(packed, at)
-        return Aggregate(version, (count, packed, start, b"") if count else NOTHING, state)
+        return Aggregate(version, ids_in(packed, count, start), state)

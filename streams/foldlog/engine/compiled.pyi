@@ -29,6 +29,7 @@ class Unpacking:
         reading: Reading,
         unpack: Callable[[bytes], Any],
         aggregate: Callable[[int, tuple[int, bytes, int, bytes], Any], Any],
+        most_before: int,
     ) -> None: ...
     def __call__(self, packed: bytes) -> Any: ...
 

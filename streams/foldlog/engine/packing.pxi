@@ -65,9 +65,10 @@ cdef class Unpacking:
 
     cdef Reading reading
     cdef object unpack, aggregate
+    cdef Py_ssize_t most_before
 
-    def __init__(self, Reading reading, unpack, aggregate):
-        self.reading, self.unpack, self.aggregate = reading, unpack, aggregate
+    def __init__(self, Reading reading, unpack, aggregate, Py_ssize_t most_before):
+        self.reading, self.unpack, self.aggregate, self.most_before = reading, unpack, aggregate, most_before
 
     def __call__(self, bytes packed):
         aggregate = self.known(packed)
@@ -85,6 +86,8 @@ cdef class Unpacking:
                 if version < 0:
                     raise Uncommon
                 if count > 0 and at < size:
+                    if at > self.most_before:
+                        packed, at = packed[at:], 0
                     return self.aggregate(version, (count, packed, at, b""), state)
                 if count == 0 and at == size:
                     return self.aggregate(version, (0, b"\0", 0, b""), state)

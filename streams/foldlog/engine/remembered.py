@@ -17,6 +17,7 @@ REMEMBERED = 64  # command ids kept with an aggregate; a repetition further back
 MOST = REMEMBERED + 16  # that many are kept before the oldest are cut off, all above `REMEMBERED` at once
 
 MOST_ADDED = 512  # bytes that are kept beside: each addition copies them
+MOST_BEFORE = 512  # bytes of a row before its ids that are kept for their sake
 
 # How many; bytes that end with items, the oldest first, and a zero; where those begin; the items that were added.
 Remembered = tuple[int, bytes, int, bytes]
@@ -40,6 +41,13 @@ def item_of(id_: str) -> bytes:
     if len(digits) == 32 and set(digits) <= _HEXADECIMAL:
         return text((_DIGITS if digits is id_ else _HYPHENS) + base64.b85encode(bytes.fromhex(digits)).decode())
     return text(_TEXT + id_ if id_.startswith((_DIGITS, _HYPHENS, _TEXT)) else id_)
+
+
+def ids_in(row: bytes, count: int, start: int) -> Remembered:
+    """The ids at the end of a row; they stay there, unless more memory would be kept with them than is worth it."""
+    if not count:
+        return NOTHING
+    return (count, row, start, b"") if start <= MOST_BEFORE else (count, row[start:], 0, b"")
 
 
 def items_of(known: Remembered) -> bytes:

@@ -17,7 +17,7 @@ from foldlog.core.outcome import Reply
 from foldlog.core.record import Record
 from foldlog.engine.aggregates import Aggregate
 from foldlog.engine.batch import Received
-from foldlog.engine.remembered import MOST, MOST_ADDED, REMEMBERED
+from foldlog.engine.remembered import MOST, MOST_ADDED, MOST_BEFORE, REMEMBERED
 from foldlog.engine.snapshots import CHECKPOINT
 from foldlog.engine.work import FAULTS, FIRST_MS, LARGEST, LAST_MS, LONGEST_ID, LONGEST_KEY, OWN_HEADERS
 
@@ -114,7 +114,7 @@ def unpacking(
 ) -> Callable[[bytes], Aggregate]:
     """`unpack`, the short way where there is one."""
     readings = _readings([decider.state], codec) if AVAILABLE else []
-    return compiled.Unpacking(readings[0], unpack, Aggregate) if readings else unpack
+    return compiled.Unpacking(readings[0], unpack, Aggregate, MOST_BEFORE) if readings else unpack
 
 
 def _writing(record: type[Record], codec: Codec) -> "Writing":
