@@ -1,6 +1,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from foldlog.engine.remembered import Remembered
+
 CODES: dict[type, int]
 BY_FUNCTION: int
 
@@ -28,7 +30,7 @@ class Unpacking:
         self,
         reading: Reading,
         unpack: Callable[[bytes], Any],
-        aggregate: Callable[[int, tuple[int, bytes, int, bytes], Any], Any],
+        aggregate: Callable[[int, Remembered, Any], Any],
         most_before: int,
     ) -> None: ...
     def __call__(self, packed: bytes) -> Any: ...
@@ -40,7 +42,7 @@ class Events:
         readings: Iterable[Reading],
         evolve: Callable[..., Any],
         replay: Callable[..., None],
-        aggregate: Callable[[int, tuple[int, bytes, int, bytes], Any], Any],
+        aggregate: Callable[[int, Remembered, Any], Any],
         blank: Any,
         places: bytes,
         kept: int,
@@ -63,7 +65,7 @@ class Commands:
         decide: Callable[..., Any],
         evolve: Callable[..., Any],
         handle: Callable[..., None],
-        aggregate: Callable[[int, tuple[int, bytes, int, bytes], Any], Any],
+        aggregate: Callable[[int, Remembered, Any], Any],
         reply: Callable[[str, str, int], Any],
         home: Callable[[bytes], int],
         blank: Any,

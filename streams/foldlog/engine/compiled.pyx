@@ -33,12 +33,11 @@ cdef class Commands(Remembering):
     # Of the command that is at hand:
     cdef bytes id_, correlation, actor
     cdef bint answered, lasting
-    cdef Bytes cause, out
+    cdef Bytes out
 
     def __init__(self, *, readings, writings, accepts, headers, faults, decode, named, decide, evolve, handle,
                  aggregate, reply, home, blank, prefix, places, reserved, first_ms, last_ms, kept, most, most_added,
-                 longest,
-                 largest):
+                 longest, largest):
         self.readings, self.writings, self.accepts = list(readings), writings, accepts
         self.headers, self.faults = headers, faults
         self.decode, self.named, self.decide, self.evolve, self.handle = decode, named, decide, evolve, handle
@@ -47,7 +46,7 @@ cdef class Commands(Remembering):
         super().__init__(kept, most, most_added)
         self.first_ms, self.last_ms = first_ms, last_ms
         self.longest, self.largest = longest, largest
-        self.cause, self.out = Bytes(), Bytes()
+        self.out = Bytes()
         self.leave()
 
     def run(self, list messages, dict rows, work):
@@ -162,8 +161,6 @@ cdef class Commands(Remembering):
         if self.lasting:
             self.take(PyBytes_AS_STRING(id_), PyBytes_GET_SIZE(id_))
         self.id_ = id_
-        self.cause.size = 0
-        self.cause.add_sized(PyBytes_AS_STRING(id_), PyBytes_GET_SIZE(id_))
         return True
 
     cdef bint decided(self, command, bytes key, aggregate, tuple known, int64_t milliseconds, work) except -1:
@@ -189,7 +186,8 @@ cdef class Commands(Remembering):
 
     cdef tuple record(self, event, bytes key, int64_t version, int64_t milliseconds):
         """An event's key and value."""
-        cdef Bytes out = self.out, cause = self.cause
+        cdef Bytes out = self.out
+        cdef bytes correlation = self.correlation or self.id_
         cdef bytes place = versioned(key, version)
         out.size = 0
         (<Writing>self.writings[event.__class__]).write(event, out)
@@ -199,11 +197,8 @@ cdef class Commands(Remembering):
         out.add_sized(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
         out.add_long(version)
         out.add_long(milliseconds * 1000)
-        out.add(cause.data, cause.size)
-        if self.correlation:
-            out.add_sized(PyBytes_AS_STRING(self.correlation), PyBytes_GET_SIZE(self.correlation))
-        else:
-            out.add(cause.data, cause.size)
+        out.add_sized(PyBytes_AS_STRING(self.id_), PyBytes_GET_SIZE(self.id_))
+        out.add_sized(PyBytes_AS_STRING(correlation), PyBytes_GET_SIZE(correlation))
         if self.actor is None:
             out.add(b"\0", 1)
         else:

@@ -63,8 +63,7 @@ cdef class Remembering:
         cdef Py_ssize_t size = PyBytes_GET_SIZE(kept) - 1 - start
         cdef bytes items = joined(kept, start, size, PyBytes_AS_STRING(added), PyBytes_GET_SIZE(added) + 1)
         if count > self.most:
-            start, count = after(items, count - self.kept), self.kept
-            items = joined(items, start, PyBytes_GET_SIZE(items) - start, NULL, 0)
+            items, count = items[after(items, count - self.kept):], self.kept
         return count, items, 0, b""
 
 
@@ -72,8 +71,7 @@ cdef bytes joined(bytes first, Py_ssize_t start, Py_ssize_t size, const char* mo
     """A part of some bytes, and more."""
     cdef bytes both = PyBytes_FromStringAndSize(NULL, size + length)
     memcpy(PyBytes_AS_STRING(both), PyBytes_AS_STRING(first) + start, size)
-    if length:
-        memcpy(PyBytes_AS_STRING(both) + size, more, length)
+    memcpy(PyBytes_AS_STRING(both) + size, more, length)
     return both
 
 
