@@ -13,14 +13,14 @@ from tests.engine.running import Bank, eventually, fresh_bank
 LONG = 120.0  # s: a start and a restart on a busy machine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def bank(cluster: Cluster) -> Iterator[Bank]:
     """The bank's topics and schemas."""
     with fresh_bank(cluster) as bank:
         yield bank
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def worker(bank: Bank, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     """Decides its commands and folds its views."""
     worker = Worker(bank, tmp_path_factory.mktemp("worker"), "client")
@@ -31,7 +31,7 @@ def worker(bank: Bank, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wor
         worker.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def client(bank: Bank, worker: Worker) -> Iterator[Client]:
     """The client that tests share."""
     with Client(bank.topology, bootstrap=bank.cluster.bootstrap, registry=bank.cluster.registry) as client:
