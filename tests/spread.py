@@ -9,7 +9,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 PAGES = "tests/docs/test_walkthroughs.py"
-# Files that take more than a minute.
+# Files that take more than half a minute, on a busy machine a whole one.
 LONGEST = (
     PAGES,
     "tests/cli/test_demo.py",
@@ -17,10 +17,20 @@ LONGEST = (
     "tests/engine/test_rebuild.py",
     "tests/e2e/test_transfers_conserve_money.py",
     "tests/cluster/test_first_start.py",
+    "tests/query/test_replica.py",
+    "tests/query/test_read_your_writes.py",
     "tests/query/test_sql.py",
-    "tests/engine/test_processes.py",
     "tests/engine/test_timers.py",
+    "tests/query/test_rebuilt_while_asked.py",
+    "tests/query/test_follow_ups.py",
+    "tests/engine/test_workers.py",
+    "tests/engine/test_processes.py",
     "tests/engine/test_between_contexts_disturbed.py",
+    "tests/engine/test_repairs.py",
+    "tests/engine/test_standby.py",
+    "tests/edges/test_webhook.py",
+    "tests/bench/test_bench.py",
+    "tests/query/test_verifying.py",
     "tests/engine/test_parking.py",
 )
 
