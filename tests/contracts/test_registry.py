@@ -25,6 +25,8 @@ from foldlog.core.errors import ConfigError, DecodeError, RegistryError
 from foldlog.core.topology import Topology
 from tests.contracts.specimen import Post, fresh_name
 
+POST = {"type": "record", "name": "Post", "fields": [{"name": "text", "type": "string"}]}
+
 
 class Line(ThreadingHTTPServer):
     """A line to a registry that can be cut; it counts what goes through."""
@@ -32,6 +34,7 @@ class Line(ThreadingHTTPServer):
     def __init__(self, target: str) -> None:
         super().__init__(("127.0.0.1", 0), _Forward)
         self.target, self.asked, self.status = target, 0, 0
+        self.paged = True  # whether the registry behind knows of pages
         self.url = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -42,8 +45,9 @@ class _Forward(BaseHTTPRequestHandler):
         self.server.asked += 1
         status, body = self.server.status, b'{"error_code": 50001, "message": "down for repair"}'
         if not status:
+            path = self.path if self.server.paged else self.path.partition("?")[0]
             try:
-                with urlopen(self.server.target + self.path) as answer:
+                with urlopen(self.server.target + path) as answer:
                     status, body = answer.status, answer.read()
             except HTTPError as error:
                 with error:
@@ -101,6 +105,26 @@ def test_an_unknown_id_is_asked_for_once_and_again_later(
         with pytest.raises(DecodeError):
             behind.by_id(2147483646)
     assert line.asked == 3
+
+
+def test_every_subject_is_named_however_few_a_registry_names_at_once(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = fresh_name()
+    publish({f"{context}.{number}-Post": POST for number in range(5)}, registry)
+    monkeypatch.setattr(module, "_PAGE", len(registry.subjects()) // 4)
+    found = registry.subjects()
+    assert {each for each in found if each.startswith(context)} == {f"{context}.{number}-Post" for number in range(5)}
+    assert len(found) == len({*found})
+
+
+def test_a_registry_that_knows_of_no_pages_names_all_at_once(registry: Registry, line: Line, behind: Registry) -> None:
+    publish({f"{fresh_name()}-Post": POST}, registry)
+    line.paged = False
+    found = behind.subjects()
+    assert found
+    assert len(found) == len({*found})
+    assert line.asked == 2
 
 
 def test_a_registry_that_nobody_serves_does_not_answer() -> None:
