@@ -44,7 +44,7 @@ demo: $(RUN) ## a real order log through the whole pipeline, every total checked
 
 test: $(DEV) check ## style, types, layers, contracts and every test that needs no server
 	@$(SAY) "pytest"
-	@$(BIN)/python -m pytest -p tests.no_skips -p tests.spread -n $(JOBS) --dist loadfile -m "not adapters and not soak" $(PYTEST)
+	@$(BIN)/python -m pytest -p tests.no_skips -p tests.spread -n $(JOBS) -m "not adapters and not soak" $(PYTEST)
 
 test-adapters: $(DEV) ## the tests that need PostgreSQL, Redis and RabbitMQ: by URL, in Docker, or on this machine
 	@$(BIN)/python -m pytest -p tests.no_skips -n 2 --dist loadfile -m adapters $(PYTEST)

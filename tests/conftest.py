@@ -40,7 +40,7 @@ def ephemeral(home: Path) -> Iterator[Cluster]:
     """An embedded cluster that ends with its data.
 
     Its broker works for as long as the tests do, so its hot code is worth the better compiler. The variable counts more
-    than the command line, which asks for a fast start.
+    than the command line, which asks for a fast start, and for one thread that compiles where that compiler needs two.
     """
     try:
         with pytest.MonkeyPatch.context() as patched:
