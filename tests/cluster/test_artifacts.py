@@ -1,8 +1,10 @@
 """Downloads: whatever goes wrong, the message says what to do and nothing half gets a final name."""
 
 import hashlib
+import ssl
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -13,6 +15,7 @@ from foldlog.cluster.artifacts import Artifact, download, pinned, software
 from foldlog.cluster.extra import embedded
 from foldlog.cluster.model import quiet
 from foldlog.core.errors import ClusterError
+from tests.certificates import self_signed
 
 CONTENT = b"a jar" * 1000
 
@@ -31,17 +34,27 @@ class Repository(BaseHTTPRequestHandler):
         """Keep the test's output clean."""
 
 
-@pytest.fixture
-def repository(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Repository) as server:
+@contextmanager
+def serving(certificate: Path | None = None) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Repository) as server, pytest.MonkeyPatch.context() as patched:
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setenv("FOLDLOG_MAVEN", url)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        url = f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}"
+        patched.setenv("FOLDLOG_MAVEN", url)
+        patched.setenv("NO_PROXY", "127.0.0.1")
         yield url
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def repository() -> Iterator[str]:
+    with serving() as url:
+        yield url
 
 
 def artifact(path: str) -> Artifact:
@@ -50,7 +63,7 @@ def artifact(path: str) -> Artifact:
 
 def fetch(directory: Path, *artifacts: Artifact) -> list[tuple[int, int]]:
     seen: list[tuple[int, int]] = []
-    (directory / "shop").mkdir()
+    (directory / "shop").mkdir(parents=True)
     download(
         "fetching",
         artifacts,
@@ -78,6 +91,22 @@ def test_a_wrong_cut_or_missing_file_is_refused(repository: str, tmp_path: Path,
     with pytest.raises(ClusterError, match=message):
         fetch(tmp_path, artifact("whole.jar"), artifact(path))
     assert not (tmp_path / "final" / path).exists()
+
+
+def test_a_network_with_certificates_of_its_own_is_trusted_where_they_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = self_signed(tmp_path)
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    with serving(certificate):
+        with pytest.raises(
+            ClusterError, match=r"certificate; name a file .* in REQUESTS_CA_BUNDLE, or set FOLDLOG_MAVEN"
+        ):
+            fetch(tmp_path / "before", artifact("whole.jar"))
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        fetch(tmp_path / "after", artifact("whole.jar"))
+    assert (tmp_path / "after/final/whole.jar").read_bytes() == CONTENT
 
 
 def test_without_network_and_cache_the_error_comes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

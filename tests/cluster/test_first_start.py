@@ -22,11 +22,15 @@ from foldlog.cluster.processes import processes
 from foldlog.core.errors import ClusterError
 
 UP = """
-import sys
+import sys, time
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
 from foldlog.cluster import embedded
-embedded.up(Path(sys.argv[1]), progress=lambda step, *_: print(step, flush=True), train=False)
+def progress(step, *_):
+    print(step, flush=True)
+    if step.startswith("waiting for registry and kafka"):
+        time.sleep(60)  # however fast they start, it waits when it is interrupted
+embedded.up(Path(sys.argv[1]), progress=progress, train=False)
 """
 
 

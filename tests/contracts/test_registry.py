@@ -3,7 +3,6 @@
 import ssl
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,10 +11,6 @@ from urllib.request import urlopen
 
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from foldlog.contracts import registry as module
 from foldlog.contracts.codec import Codec
@@ -23,6 +18,7 @@ from foldlog.contracts.registry import Registry
 from foldlog.contracts.subjects import publish
 from foldlog.core.errors import ConfigError, DecodeError, RegistryError
 from foldlog.core.topology import Topology
+from tests.certificates import self_signed
 from tests.contracts.specimen import Post, fresh_name
 
 POST = {"type": "record", "name": "Post", "fields": [{"name": "text", "type": "string"}]}
@@ -165,20 +161,3 @@ def test_a_registry_with_a_certificate_that_nobody_vouches_for_is_not_believed(l
         registry.by_id(1)
     registry.close()
     assert line.asked == 0
-
-
-def self_signed(directory: Path) -> Path:
-    """A file with a certificate for this machine and its key."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("127.0.0.1")]), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = directory / "certificate.pem"
-    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    file.write_bytes(certificate.public_bytes(Encoding.PEM) + secret)
-    return file

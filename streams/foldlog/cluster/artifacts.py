@@ -26,6 +26,7 @@ from foldlog.core.errors import ClusterError
 
 CENTRAL = "https://repo.maven.apache.org/maven2"
 TIMEOUT = (10, 20)  # seconds to connect, seconds between two reads
+_UNTRUSTED = "name a file with the certificates to trust in REQUESTS_CA_BUNDLE"
 
 
 @dataclass(frozen=True)
@@ -143,8 +144,9 @@ def _download(artifact: Artifact, shop: Path, to: Path, tally: _Tally) -> None:
             response.raise_for_status()
             digest = _save(response.iter_content(1 << 18), part, tally)
     except requests.RequestException as error:
+        first = _UNTRUSTED if isinstance(error, requests.exceptions.SSLError) else "connect to a network"
         raise ClusterError(
-            f"cannot download {artifact.name} from {repository}: {_reason(error)}; connect to a network, "
+            f"cannot download {artifact.name} from {repository}: {_reason(error)}; {first}, "
             "or set FOLDLOG_MAVEN to a reachable Maven repository, or FOLDLOG_BOOTSTRAP to an existing cluster"
         ) from error
     if digest != artifact.sha256:
@@ -157,7 +159,7 @@ def _reason(error: Any) -> str:
     """The cause in few words: requests wraps the operating system's message in four layers."""
     if error.response is not None:
         return f"HTTP {error.response.status_code}"
-    return str(error).rsplit(": ", 1)[-1].strip("'\")> ") or type(error).__name__
+    return str(error).rsplit(": ", 1)[-1].partition(" (_ssl")[0].strip("'\")> ") or type(error).__name__
 
 
 def _save(chunks: Iterator[bytes], part: Path, tally: _Tally) -> str:
