@@ -46,9 +46,11 @@ def serving(certificate: Path | None = None) -> Iterator[str]:
         url = f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}"
         patched.setenv("FOLDLOG_MAVEN", url)
         patched.setenv("NO_PROXY", "127.0.0.1")
-        yield url
-        server.shutdown()
-        thread.join()
+        try:
+            yield url
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture
