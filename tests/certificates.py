@@ -1,6 +1,8 @@
 """Certificates for servers of a test."""
 
 import ipaddress
+import socket
+import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,3 +28,10 @@ def self_signed(directory: Path) -> Path:
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     file.write_bytes(certificate.public_bytes(Encoding.PEM) + secret)
     return file
+
+
+def secured(listening: socket.socket, certificate: Path) -> ssl.SSLSocket:
+    """A server's socket that speaks TLS, with a certificate and its key."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context.wrap_socket(listening, server_side=True)

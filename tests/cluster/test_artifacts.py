@@ -1,7 +1,6 @@
 """Downloads: whatever goes wrong, the message says what to do and nothing half gets a final name."""
 
 import hashlib
-import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from foldlog.cluster.artifacts import Artifact, download, pinned, software
 from foldlog.cluster.extra import embedded
 from foldlog.cluster.model import quiet
 from foldlog.core.errors import ClusterError
-from tests.certificates import self_signed
+from tests.certificates import secured, self_signed
 
 CONTENT = b"a jar" * 1000
 
@@ -38,9 +37,7 @@ class Repository(BaseHTTPRequestHandler):
 def serving(certificate: Path | None = None) -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Repository) as server, pytest.MonkeyPatch.context() as patched:
         if certificate:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
-            server.socket = context.wrap_socket(server.socket, server_side=True)
+            server.socket = secured(server.socket, certificate)
         thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         url = f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}"

@@ -1,6 +1,5 @@
 """The registry may be away: what is known keeps working, what is not known waits."""
 
-import ssl
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
@@ -18,7 +17,7 @@ from foldlog.contracts.registry import Registry
 from foldlog.contracts.subjects import publish
 from foldlog.core.errors import ConfigError, DecodeError, RegistryError
 from foldlog.core.topology import Topology
-from tests.certificates import self_signed
+from tests.certificates import secured, self_signed
 from tests.contracts.specimen import Post, fresh_name
 
 POST = {"type": "record", "name": "Post", "fields": [{"name": "text", "type": "string"}]}
@@ -153,9 +152,7 @@ def test_a_foreign_schema_may_refer_to_others(registry: Registry, foreign: Schem
 
 
 def test_a_registry_with_a_certificate_that_nobody_vouches_for_is_not_believed(line: Line, tmp_path: Path) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(self_signed(tmp_path))
-    line.socket = context.wrap_socket(line.socket, server_side=True)
+    line.socket = secured(line.socket, self_signed(tmp_path))
     registry = Registry(line.url.replace("http:", "https:"))
     with pytest.raises(RegistryError, match="certificate"):
         registry.by_id(1)

@@ -15,9 +15,9 @@ from tests.adapters.programs import free_port
 _END = "=== end of command"
 READY_S = 90.0
 # A reader's settings: none, but for where this machine keeps and finds downloads.
-_PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 _KEPT = (
-    *("HOME", "TMPDIR", "FOLDLOG_CACHE", "FOLDLOG_MAVEN", *_PROXIES, *(name.upper() for name in _PROXIES)),
+    *("HOME", "TMPDIR", "FOLDLOG_CACHE", "FOLDLOG_MAVEN"),
+    *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
     *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
 )
 
