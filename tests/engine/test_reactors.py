@@ -76,6 +76,14 @@ def test_an_effect_that_keeps_failing_waits_for_an_operator_with_what_follows(
     assert not any(letter.processor == "tellers" and ada.encode() in (letter.value or b"") for letter in bank.letters())
 
 
+def test_an_effect_that_takes_its_time_is_tried_as_often_as_any_other(bank: Bank, outside: Webhook, ada: str) -> None:
+    outside.refusals[ada], outside.pauses[ada] = 5, 0.7  # longer than a batch waits for it
+    bank.send(Misbehave(ada, "first"))
+    head = eventually(lambda: (at := bank.parked("tellers").get(ada)) and at.due is None and at, "the last try")
+    assert isinstance(head, ParkedKey)
+    assert (head.tries, outside.tries[ada]) == (5, 5)
+
+
 def test_an_operator_gives_up_an_effect(bank: Bank, outside: Webhook, ada: str) -> None:
     outside.refusals[ada] = 5
     bank.send(Misbehave(ada, "first"), Misbehave(ada, "second"))

@@ -111,7 +111,9 @@ class Parking:
             self._append(rows, key, head, record)
         return True
 
-    def park(self, key: bytes, message: Received, cause: str, reason: str, due: datetime | None = None) -> bool:
+    def park(
+        self, key: bytes, message: Received, cause: str, reason: str, due: datetime | None = None, tries: int = 1
+    ) -> bool:
         """Parks a key for the failure of its record; False where the record is too large to be kept."""
         if key == self.retried:
             self.failure = cause, reason
@@ -123,7 +125,7 @@ class Parking:
         head = rows.get(key + HEAD)
         if head is None:
             log.warning("key parked", processor=self._processor, key=key.decode(), cause=cause, reason=reason)
-            head = ParkedKey(key.decode(), cause, reason, now, 1, 1, due=due)
+            head = ParkedKey(key.decode(), cause, reason, now, 1, 1, tries, due=due)
             self._change += 1
             self.some = True
         self._append(rows, key, cast(ParkedKey, head), record)

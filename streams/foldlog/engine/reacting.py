@@ -130,9 +130,10 @@ class Reacting(Kind):
     def _park(self, chain: Chain, done: int, ended: bool, work: Work, parking: Parking) -> None:
         """Parks the rest of a chain; one that runs goes on, unless too many do so already."""
         first, *others = chain.effects[done:]
-        due = self._due(chain, 1) if chain.failure else datetime.now(UTC)
+        tries = 1 if ended and not chain.away else 0  # one that goes on, or was not begun, has not failed yet
+        due = self._due(chain, tries) if ended else datetime.now(UTC)
         reason = chain.failure or "it takes its time"
-        if not parking.park(chain.key, first.message, "handle-failed", reason, due):
+        if not parking.park(chain.key, first.message, "handle-failed", reason, due, tries):
             self.fail(first.message, work, "handle-failed", DecodeError(reason))
         for effect in others:
             parking.takes(chain.key, effect.message, work)
@@ -188,7 +189,7 @@ class Reacting(Kind):
         work.rang.add(chain.partition)
         if chain.failure is None:
             last = chain.numbers[-1] + 1 if chain.numbers else min(head.next, head.first + _CHAIN)
-            after = replace(head, first=max(head.first, last), tries=1, due=datetime.now(UTC))
+            after = replace(head, first=max(head.first, last), tries=0, due=datetime.now(UTC))
         else:
             tries = 1 if done else head.tries + (not chain.away)
             first = chain.numbers[len(done)]
