@@ -2,11 +2,13 @@
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import ClassVar
 
 import pytest
 
@@ -20,17 +22,28 @@ CONTENT = b"a jar" * 1000
 
 
 class Repository(BaseHTTPRequestHandler):
-    """A Maven repository that has a whole file, another file, a cut one, and nothing else."""
+    """A Maven repository that has a whole file, another file, a cut one, two with bad moments, and nothing else."""
+
+    asked: ClassVar[Counter[str]] = Counter()
 
     def do_GET(self) -> None:
-        body = {"/whole.jar": CONTENT, "/other.jar": CONTENT[::-1], "/cut.jar": CONTENT[:100]}.get(self.path)
-        self.send_response(200 if body else 404)
+        self.asked[self.path] += 1
+        whole = self.asked[self.path] > 2
+        files = {"/whole.jar": CONTENT, "/other.jar": CONTENT[::-1], "/cut.jar": CONTENT[:100]}
+        files |= {"/busy.jar": CONTENT if whole else b"", "/broken.jar": CONTENT if whole else CONTENT[:100]}
+        body = files.get(self.path)
+        self.send_response(200 if body else 404 if body is None else 503)
         self.send_header("Content-Length", str(len(CONTENT) if body else 0))
         self.end_headers()
         self.wfile.write(body or b"")
 
     def log_message(self, *_: object) -> None:
         """Keep the test's output clean."""
+
+
+@pytest.fixture(autouse=True)
+def _anew() -> None:
+    Repository.asked.clear()
 
 
 @contextmanager
@@ -90,6 +103,19 @@ def test_a_wrong_cut_or_missing_file_is_refused(repository: str, tmp_path: Path,
     with pytest.raises(ClusterError, match=message):
         fetch(tmp_path, artifact("whole.jar"), artifact(path))
     assert not (tmp_path / "final" / path).exists()
+
+
+@pytest.mark.parametrize("path", ["busy.jar", "broken.jar"])
+def test_a_server_that_is_busy_or_breaks_off_is_asked_again(repository: str, tmp_path: Path, path: str) -> None:
+    assert fetch(tmp_path, artifact(path))[-1] == (len(CONTENT), len(CONTENT))
+    assert (tmp_path / "final" / path).read_bytes() == CONTENT
+    assert Repository.asked == {f"/{path}": 3}
+
+
+def test_a_file_that_is_missing_is_asked_for_once(repository: str, tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match="404"):
+        fetch(tmp_path, artifact("missing.jar"))
+    assert Repository.asked == {"/missing.jar": 1}
 
 
 def test_a_network_with_certificates_of_its_own_is_trusted_where_they_are_named(

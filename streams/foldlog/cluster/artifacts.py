@@ -26,6 +26,8 @@ from foldlog.core.errors import ClusterError
 
 CENTRAL = "https://repo.maven.apache.org/maven2"
 TIMEOUT = (10, 20)  # seconds to connect, seconds between two reads
+_PAUSES = (0.5, 2.0)  # seconds before another try, where a server is busy or breaks off
+_BUSY = frozenset({429, 500, 502, 503, 504})
 _UNTRUSTED = "name a file with the certificates to trust in REQUESTS_CA_BUNDLE"
 
 
@@ -129,6 +131,11 @@ class _Tally:
         self._lock = Lock()
         self._step, self._done, self._total, self._progress = step, 0, total, progress
 
+    def go_on(self) -> None:
+        """Raises ClusterError where the downloads are to end."""
+        if self.cancelled.is_set():
+            raise ClusterError("the download was cancelled")
+
     def add(self, size: int) -> None:
         with self._lock:
             self._done += size
@@ -139,20 +146,35 @@ def _download(artifact: Artifact, shop: Path, to: Path, tally: _Tally) -> None:
     requests = embedded("requests")
     repository = os.environ.get("FOLDLOG_MAVEN", CENTRAL).rstrip("/")
     part, final = shop / f"{artifact.sha256}.part", to / artifact.path
-    try:
-        with requests.get(f"{repository}/{artifact.path}", stream=True, timeout=TIMEOUT) as response:
-            response.raise_for_status()
-            digest = _save(response.iter_content(1 << 18), part, tally)
-    except requests.RequestException as error:
-        first = _UNTRUSTED if isinstance(error, requests.exceptions.SSLError) else "connect to a network"
-        raise ClusterError(
-            f"cannot download {artifact.name} from {repository}: {_reason(error)}; {first}, "
-            "or set FOLDLOG_MAVEN to a reachable Maven repository, or FOLDLOG_BOOTSTRAP to an existing cluster"
-        ) from error
+    for pause in (*_PAUSES, None):
+        try:
+            with requests.get(f"{repository}/{artifact.path}", stream=True, timeout=TIMEOUT) as response:
+                response.raise_for_status()
+                digest = _save(response.iter_content(1 << 18), part, tally)
+            break
+        except requests.RequestException as error:
+            if pause is None or not _passes(error, requests.exceptions):
+                raise ClusterError(_advice(artifact, repository, error, requests.exceptions)) from error
+            tally.cancelled.wait(pause)
     if digest != artifact.sha256:
         raise ClusterError(f"{artifact.path} from {repository} is not the pinned file (SHA-256 {digest}); try again")
     final.parent.mkdir(parents=True, exist_ok=True)
     part.replace(final)
+
+
+def _passes(error: Any, kinds: Any) -> bool:
+    """Whether another try may do: there was a connection, and the server is busy or broke off."""
+    if error.response is not None:
+        return error.response.status_code in _BUSY
+    return isinstance(error, (kinds.ReadTimeout, kinds.ChunkedEncodingError))
+
+
+def _advice(artifact: Artifact, repository: str, error: Any, kinds: Any) -> str:
+    first = _UNTRUSTED if isinstance(error, kinds.SSLError) else "connect to a network"
+    return (
+        f"cannot download {artifact.name} from {repository}: {_reason(error)}; {first}, "
+        "or set FOLDLOG_MAVEN to a reachable Maven repository, or FOLDLOG_BOOTSTRAP to an existing cluster"
+    )
 
 
 def _reason(error: Any) -> str:
@@ -163,14 +185,18 @@ def _reason(error: Any) -> str:
 
 
 def _save(chunks: Iterator[bytes], part: Path, tally: _Tally) -> str:
-    digest = hashlib.sha256()
-    with part.open("wb") as file:
-        for chunk in chunks:
-            if tally.cancelled.is_set():
-                raise ClusterError("the download was cancelled")
-            file.write(chunk)
-            digest.update(chunk)
-            tally.add(len(chunk))
+    digest, saved = hashlib.sha256(), 0
+    try:
+        with part.open("wb") as file:
+            for chunk in chunks:
+                tally.go_on()
+                file.write(chunk)
+                digest.update(chunk)
+                saved += len(chunk)
+                tally.add(len(chunk))
+    except BaseException:
+        tally.add(-saved)  # another try begins anew
+        raise
     return digest.hexdigest()
 
 

@@ -112,7 +112,7 @@ class Parking:
         return True
 
     def park(
-        self, key: bytes, message: Received, cause: str, reason: str, due: datetime | None = None, tries: int = 1
+        self, key: bytes, message: Received, cause: str, reason: str, *, due: datetime | None = None, tries: int = 1
     ) -> bool:
         """Parks a key for the failure of its record; False where the record is too large to be kept."""
         if key == self.retried:

@@ -133,7 +133,7 @@ class Reacting(Kind):
         tries = 1 if ended and not chain.away else 0  # one that goes on, or was not begun, has not failed yet
         due = self._due(chain, tries) if ended else datetime.now(UTC)
         reason = chain.failure or "it takes its time"
-        if not parking.park(chain.key, first.message, "handle-failed", reason, due, tries):
+        if not parking.park(chain.key, first.message, "handle-failed", reason, due=due, tries=tries):
             self.fail(first.message, work, "handle-failed", DecodeError(reason))
         for effect in others:
             parking.takes(chain.key, effect.message, work)
