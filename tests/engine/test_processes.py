@@ -91,7 +91,7 @@ def test_where_one_fails_all_end_with_its_error(own_bank: Bank, start: Start) ->
     assert worker.ended() == 1
     [error] = worker.errors
     assert re.match(r"error: process w-1: instance w-1 is in use by another process on .*; the others were stop", error)
-    assert taken.is_ready()
+    taken.ready()  # the other one's coming and going may have it restore once more
 
 
 def test_the_error_is_told_in_json_too(start: Start) -> None:
@@ -100,7 +100,7 @@ def test_the_error_is_told_in_json_too(start: Start) -> None:
     assert worker.ended() == 1
     told = [json.loads(line) for line in worker.output.splitlines()]
     assert re.match("process w-1: instance w-1 is in use by another process on .*; the others", told[-1]["error"])
-    assert taken.is_ready()
+    taken.ready()  # the other one's coming and going may have it restore once more
 
 
 def test_one_that_is_stopped_alone_ends_all(own_bank: Bank, start: Start) -> None:
