@@ -4,7 +4,7 @@ import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -79,7 +79,9 @@ def _redis_rows(place: Place) -> Rows:
 
 
 def _parquet_rows(place: Place) -> Rows:
-    return {row.pop("key"): _plain(row) for row in read_rows(Path(place.url)).to_pylist()}
+    while True:
+        with suppress(FileNotFoundError):  # replaced twice while it was read
+            return {row.pop("key"): _plain(row) for row in read_rows(Path(place.url)).to_pylist()}
 
 
 def _lake(place: Place) -> dict[str, str]:

@@ -18,6 +18,8 @@ from foldlog.cluster import Cluster
 from foldlog.core.errors import ConfigError
 from foldlog.kafka.connection import partition_counts
 
+pytestmark = pytest.mark.timeout(600)  # the first of them waits for a whole run of it
+
 BENCH = (sys.executable, "-m", "foldlog.cli.main", "bench")
 PATIENCE_S = 60.0
 

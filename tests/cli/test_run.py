@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.cli.conftest import Cli, Context
+from tests.engine.running import eventually
 
 
 def test_a_worker_needs_its_topics_as_declared(cli: Cli, empty: Context) -> None:
@@ -39,13 +40,14 @@ def test_from_a_line_of_json_to_a_row(cli: Cli, empty: Context, tmp_path: Path) 
         assert worker.stderr is not None
         assert "schemas registered" in worker.stderr.readline()
         of = ("--topology", empty.module)
-        ran = cli("send", f"{empty.name}.account", "-", "--wait", *of, stdin=COMMANDS)
+        ran = cli("send", f"{empty.name}.account", "-", "--wait", "--timeout", "90", *of, stdin=COMMANDS)
         assert ran.code == 1
         rows = [" ".join(line.split()) for line in ran.out.splitlines()]
         assert {"accepted 2", "rejected 1", "rejected 1 account bob is not open"} <= set(rows)
 
-        inspected = cli("inspect", f"{empty.name}.account", "ada", *of)
-        assert "state at version 2 of 2" in inspected.out
+        ada = ("inspect", f"{empty.name}.account", "ada", *of)
+        told = "state at version 2 of 2"
+        inspected = eventually(lambda: found if told in (found := cli(*ada)).out else None, "both events")
         assert "open-ada" in inspected.out
         while cli("view", f"{empty.name}.balances", "ada", "--format", "csv", *of).code != 0:
             assert worker.poll() is None

@@ -170,8 +170,11 @@ def test_what_became_of_an_intervention_is_told_as_json(errands: Bank, moved: Sa
 def test_a_step_that_waits_is_shown_with_its_timer(errands: Bank, moved: Sagas) -> None:
     begun(errands, "e2")
     assert moved("skip", "e2").code == 0
-    lines = moved("show", "e2").out.splitlines()
-    assert lines[0] == "e2: running, open after 2 steps, version 1"
+    after = "e2: running, open after 2 steps, version 1"
+    lines = eventually(
+        lambda: lines if after in (lines := moved("show", "e2").out.splitlines()) else None, "the second step"
+    )
+    assert lines[0] == after
     assert next(line.split() for line in lines if line.startswith("gift 0")) == ["gift", "0", "sent", "1", "1"]
     assert any(line.startswith("gift 1") and "StepTimer" in line for line in lines)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -66,11 +67,16 @@ def pids(home: Path) -> list[int | None]:
 
 
 def kill(home: Path, *victims: int | None) -> None:
+    served = [server.address for server in status(home).servers if server.pid in victims]
     for pid in victims:
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
     while set(victims) & set(pids(home)):
         time.sleep(0.01)
+    # A killed server's sockets outlive its entry in the process table.
+    ports = [int(port) for address in served for port in re.findall(rf"{HOST}:(\d+)", address or "")]
+    assert len(ports) == len(victims)
+    eventually(lambda: all(is_free(port) for port in ports), "free ports")
 
 
 def test_down_before_any_up_stops_nothing_and_creates_nothing(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ ASSIGNMENT = re.compile(r"[A-Z_]+=")
 # A view follows its log, so a reader looks again.
 READERS = tuple(
     f"foldlog {each}"
-    for each in ("view", "inspect", "dead-letters", "parked list", "parked show", "sagas list", "sagas show")
+    for each in ("status", "view", "inspect", "dead-letters", "parked list", "parked show", "sagas list", "sagas show")
 )
 PATIENCE_S = 60.0
 

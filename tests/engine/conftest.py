@@ -33,9 +33,9 @@ def outside() -> Iterator[Webhook]:
 
 @pytest.fixture(scope="session")
 def worker(bank: Bank, outside: Webhook, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    """The shared bank's worker; nobody stops it."""
+    """The shared bank's worker; nobody stops it, and it loses no session because the machine is busy."""
     home = tmp_path_factory.mktemp("worker")
-    worker = Worker(bank, home, "shared", FOLDLOG_NOTIFY=outside.url)
+    worker = Worker(bank, home, "shared", FOLDLOG_NOTIFY=outside.url, FOLDLOG_SESSION_TIMEOUT_MS="60000")
     try:
         yield worker.ready()
     finally:

@@ -107,14 +107,14 @@ class Context:
             self.producer.produce(self.commands, value, key, place, headers=named, timestamp=timestamp)
         assert self.producer.flush(60) == 0
 
-    def events(self) -> list[Written]:
-        """What a read_committed reader sees of the log, in order."""
-        entries = committed_records(self.cluster.bootstrap, self.log)
+    def events(self, seconds: float = 30) -> list[Written]:
+        """What a read_committed reader sees of the log, in order; one that waits no longer for open transactions."""
+        entries = committed_records(self.cluster.bootstrap, self.log, seconds)
         return [self.codec.decode_with(entry.value) for entry in entries if entry.value]  # type: ignore[misc]
 
-    def amounts(self) -> list[int]:
+    def amounts(self, seconds: float = 30) -> list[int]:
         """The amounts of the log's events, in order."""
-        return [event.amount for event, _ in self.events()]
+        return [event.amount for event, _ in self.events(seconds)]
 
     def event(self, amount: int, version: int, partition: int = 0) -> Output:
         """A record for the log as the engine would write it."""
@@ -147,7 +147,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 90) -> None:
         time.sleep(0.02)
 
 
-def committed_records(bootstrap: str, topic: str, seconds: float = 3) -> Iterator[Entry]:
+def committed_records(bootstrap: str, topic: str, seconds: float = 30) -> Iterator[Entry]:
     """What a read_committed reader sees once the transactions that were ended are, or after so many seconds.
 
     A commit is answered before its markers are written: until they are, nobody sees what was committed.

@@ -207,4 +207,4 @@ def test_garbage_in_the_log_is_put_aside_by_each_reader(bank: Bank, worker: Work
     readers = {"balances", "wealth", "transfer", "standing", "tellers"}
     eventually(lambda: {letter.processor for letter in bank.letters_of(place)} == readers)
     goes_on(bank, partition_of(place))
-    assert worker.is_ready()
+    worker.ready()

@@ -97,10 +97,11 @@ def test_who_gives_up_what_cannot_be_understood_has_the_rest_in_order(market: Ma
         market.sell(shop.Sell(sale, eve, amount))
     eventually(lambda: (at := market.parked().get(sale)) and at.next == 4, "three sales that wait")
     place = f"{market.loyalty.name}.purchases"
-    again = foldlog(market, "parked", "retry", place, sale)
+    retry = ("parked", "retry", place, sale, "--wait", "90")
+    again = foldlog(market, *retry)
     assert (again.returncode, again.stderr) == (1, "asked to retry 1 keys\n0 of 1 keys flow again\n")
     assert foldlog(market, "parked", "drop", place, sale, "--sequence", "1").returncode == 0
-    done = foldlog(market, "parked", "retry", place, sale)
+    done = foldlog(market, *retry)
     assert (done.returncode, done.stderr) == (0, "asked to retry 1 keys\n1 of 1 keys flow again\n"), done.stdout
     market.awarded(eve, 30)
     assert [event.points for event, _ in market.awards(eve)] == [10, 20]  # type: ignore[attr-defined]

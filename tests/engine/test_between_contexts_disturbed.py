@@ -105,7 +105,7 @@ def test_what_could_not_be_understood_is_handled_in_order_once_the_code_is_mende
     place = f"{market.loyalty.name}.purchases"
     shown = foldlog(market, "parked", "show", place, alien)
     assert [line.split()[0] for line in shown.stdout.splitlines()[-2:]] == ["1", "2"], shown.stderr
-    done = foldlog(market, "parked", "retry", place, "--cause", "fold-failed")
+    done = foldlog(market, "parked", "retry", place, "--cause", "fold-failed", "--wait", "90")
     assert (done.returncode, done.stderr) == (0, "asked to retry 2 keys\n2 of 2 keys flow again\n"), done.stdout
     market.awarded(gus, 10 + 13 + 20 + 30)
     market.awarded(ida, 13 + 10)

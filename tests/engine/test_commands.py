@@ -162,7 +162,7 @@ def test_a_repeated_id_on_the_wrong_partition_is_known_as_well(bank: Bank, ada: 
 @pytest.mark.parametrize(("others", "events"), [(REMEMBERED - 1, 1), (REMEMBERED, 2)])
 def test_an_id_is_remembered_for_64_commands_of_its_account(bank: Bank, ada: str, others: int, events: int) -> None:
     bank.send(Open(ada))
-    bank.send(Post(ada, ten), id="pay-" + ada)
+    bank.ask(Post(ada, ten), "pay-" + ada)
     for number in range(others):
         bank.send(Post(ada, ten), id=f"{ada}-{number}")
     bank.ask(Post(ada, ten), "pay-" + ada)
@@ -180,4 +180,4 @@ def test_versions_are_contiguous_whatever_happens_between(bank: Bank, worker: Wo
     bank.send(Open(ada), Misbehave(ada, "raise"), Post(ada, ten), Misbehave(ada, "large event"), Post(ada, ten))
     bank.ask(Close(ada))
     assert [meta.version for _, meta in bank.events(ada)] == [1, 2, 3, 4]
-    assert worker.is_ready()
+    worker.ready()

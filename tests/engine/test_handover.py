@@ -12,7 +12,7 @@ from foldlog.engine import clients
 from foldlog.settings import Settings
 from tests.engine.bank import Open, Post
 from tests.engine.conftest import Start
-from tests.engine.running import Bank, eventually
+from tests.engine.running import PATIENCE, Bank, eventually
 
 ten = Decimal("10.00")
 
@@ -20,14 +20,14 @@ ten = Decimal("10.00")
 def members(bank: Bank, processor: str) -> set[str]:
     """The instances in a processor's group, as the broker knows them."""
     group = f"{bank.name}.{processor}"
-    described = bank.admin.describe_consumer_groups([group])[group].result(10)
+    described = bank.admin.describe_consumer_groups([group])[group].result(PATIENCE)
     return {member.group_instance_id for member in described.members}
 
 
 def is_shared(bank: Bank, processor: str, *instances: str) -> bool:
     """True once these instances are the group, and each has partitions."""
     group = f"{bank.name}.{processor}"
-    described = bank.admin.describe_consumer_groups([group])[group].result(10)
+    described = bank.admin.describe_consumer_groups([group])[group].result(PATIENCE)
     owners = {each.group_instance_id for each in described.members if each.assignment.topic_partitions}
     return described.state == ConsumerGroupState.STABLE and owners == set(instances)
 
@@ -69,15 +69,18 @@ def test_a_worker_that_was_killed_comes_back_within_its_session_and_moves_no_par
     one.ready()
     two.ready()
     eventually(lambda: is_shared(bank, "account", "one", "two"))
+    accounts = [bank.account_on(partition) for partition in range(3)]
+    for account in accounts:
+        bank.ask(Open(account, "ada"))
+    eventually(lambda: bank.owners("account") == {"one", "two"}, "offsets of both")
     restored = two.output.count("state=restoring")
     one.process.kill()
     one.ended()
     assert members(bank, "account") == {"one", "two"}, "its session goes on without it"
     start("account", instance="one", FOLDLOG_SESSION_TIMEOUT_MS="60000").ready()
-    accounts = [bank.account_on(partition) for partition in range(3)]
     for account in accounts:
-        bank.ask(Open(account, "ada"))
-    eventually(lambda: bank.owners("account") == {"one", "two"}, "offsets of both")
+        bank.ask(Post(account, ten))
+    assert bank.owners("account") == {"one", "two"}
     assert two.output.count("state=restoring") == restored
 
 

@@ -72,6 +72,7 @@ def test_a_worker_behind_its_bound_is_alive_and_not_ready_until_it_has_caught_up
     accounts = [uuid.uuid4().hex for _ in range(60)]
     with webhook() as hook:
         settings = {"FOLDLOG_READY_LAG": "0", "FOLDLOG_BATCH_RECORDS": "1", "FOLDLOG_NOTIFY": hook.url}
+        settings["FOLDLOG_SESSION_TIMEOUT_MS"] = "60000"  # a session that is lost repeats effects
         url = url_of(start("account", "tellers", **FREE_PORT, **settings))
         eventually(lambda: asked(f"{url}/readyz") == (200, {"ready": True, "missing": []}), "readiness")
         hook.pauses = dict.fromkeys(accounts, 2.0)  # each batch waits half a second for its effect

@@ -106,12 +106,13 @@ def test_a_client_may_ask_for_openmetrics(url: str) -> None:
 
 def test_a_restore_is_told(own_bank: Bank, start: Start, tmp_path: Path) -> None:
     accounts = [uuid.uuid4().hex for _ in range(30)]
-    first = start("account", instance="first", **FREE_PORT)
+    first = start("account", instance="first", FOLDLOG_SESSION_TIMEOUT_MS="60000", **FREE_PORT)
     url = url_of(first.ready())
     own_bank.send(*(Open(account) for account in accounts))
     settled(url, 30)
     assert first.stop() == 0
-    second = start("account", instance="second", **FREE_PORT)  # with stores of its own, which are empty
+    # With stores of its own, which are empty.
+    second = start("account", instance="second", FOLDLOG_SESSION_TIMEOUT_MS="60000", **FREE_PORT)
     found = scrape(url_of(second.ready()))
     # The log holds transaction markers too: they are to restore, and never read.
     assert found["foldlog_restored_records", "account"] == 30

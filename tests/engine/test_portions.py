@@ -105,6 +105,7 @@ def library(cluster: Cluster) -> Iterator[Bank]:
         yield made
 
 
+@pytest.mark.timeout(600)
 def test_large_rows_do_not_fill_the_memory(library: Bank, tmp_path: Path) -> None:
     """8,000 states of 100 kB behind 16,000 commands that are there at once."""
     names = [f"scroll-{number}" for number in range(8000)]
@@ -120,7 +121,7 @@ def test_large_rows_do_not_fill_the_memory(library: Bank, tmp_path: Path) -> Non
             most = max(most, process.memory_info().rss / (1 << 20))
             return sum(library.passed("scroll", commands, number) for number in (0, 1)) >= 16_000
 
-        eventually(all_done, "the last command")
+        eventually(all_done, "the last command", 240)
         assert worker.stop() == 0
     versions = defaultdict(list)
     for event, meta in library.log("scroll"):

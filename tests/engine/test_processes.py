@@ -23,7 +23,7 @@ from tests.adapters.programs import free_port
 from tests.engine.bank import Balance, Open, Post
 from tests.engine.conftest import Start
 from tests.engine.processes import ROOT, Worker
-from tests.engine.running import Bank, eventually
+from tests.engine.running import PATIENCE, Bank, eventually
 from tests.engine.scraping import get
 
 ten = Decimal("10.00")
@@ -119,7 +119,7 @@ def test_a_parent_that_is_killed_leaves_nobody_behind(own_bank: Bank, start: Sta
     worker.ended()
     eventually(lambda: have_ended(started), "the end of the children")
     group = f"{own_bank.name}.account"
-    described = own_bank.admin.describe_consumer_groups([group])[group].result(10)
+    described = own_bank.admin.describe_consumer_groups([group])[group].result(PATIENCE)
     assert described.members == [], "they have ended as if they were told to"
 
 
@@ -130,12 +130,11 @@ def test_without_a_name_each_takes_a_free_slot(own_bank: Bank, start: Start, tmp
     command = [sys.executable, "-m", "foldlog.cli.main", "run", "tests.engine.bank", "--only", "account", *TWO]
     worker = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
     try:
-        eventually(lambda: len(list(tmp_path.glob("workers/*/ready"))) == 2)
-        names = {file.parent.name for file in tmp_path.glob("workers/*/ready")}
-        assert names == {f"{socket.gethostname()}-0", f"{socket.gethostname()}-1"}
+        names = {f"{socket.gethostname()}-{number}" for number in range(2)}
+        eventually(lambda: {file.parent.name for file in tmp_path.glob("workers/*/ready")} == names)
     finally:
         worker.terminate()
-        assert worker.wait(60) == 0
+        assert worker.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,10 @@ def test_effects_that_are_done_are_not_repeated_by_the_next_worker(own_bank: Ban
     with webhook() as hook:
         bank, worker = own_bank, start("account", "tellers", FOLDLOG_NOTIFY=hook.url).ready()
         bank.send(Open(ada))
-        eventually(lambda: len(hook.to(ada)) == 1)
+        log = topics.events(bank.name, "account")
+        eventually(lambda: bank.passed("tellers", log, bank.home(ada.encode())), "the reactor is done with it")
+        eventually(lambda: not bank.parked("tellers"), "an effect that takes its time is parked until it has ended")
+        assert len(hook.to(ada)) == 1
         assert worker.stop() == 0
         start("account", "tellers", FOLDLOG_NOTIFY=hook.url)
         bank.send(Close(ada))

@@ -204,7 +204,8 @@ def test_readers_miss_nothing_while_a_view_is_rebuilt(
     shop.send(*sales(50, chance))  # only the new version runs now
     eventually(lambda: rows_of(shop, foldlog, 2) == takings(shop), "rows of the second version")
     assert done(foldlog(2, "rebuild", f"{shop.name}.takings", "--retire", "--json"))["before"] is None
-    assert topics.table(shop.name, "takings") not in shop.admin.list_topics(timeout=10).topics
+    table = topics.table(shop.name, "takings")
+    eventually(lambda: table not in shop.admin.list_topics(timeout=10).topics, "the end of the topic")
     assert rows_of(shop, foldlog, 2) == takings(shop)
 
 
@@ -219,6 +220,7 @@ def test_a_rebuild_that_was_killed_goes_on_where_it_was(
     first.send_signal(signal.SIGKILL)
     first.wait()
     assert live(shop) == "takings"
+    eventually(lambda: not shop.members("takings.g2"), "the end of what it had started")
     again = foldlog(2, "rebuild", f"{shop.name}.takings", "--json")
     await_change_over(shop)
     assert rows_of(shop, foldlog, 2) == takings(shop)

@@ -99,6 +99,12 @@ def child(collector: Collector, parent: bytes, name: str) -> Span:
     return found
 
 
+def group_of(span: Span) -> str:
+    """The consumer group that did what a span is of."""
+    named = (each.value.string_value for each in span.attributes if each.key == "messaging.consumer.group.name")
+    return next(named, "")
+
+
 def test_a_trace_leads_from_a_command_to_its_views_and_through_its_saga(
     own_bank: Bank, start: Start, collector: Collector, put: Put
 ) -> None:
@@ -109,18 +115,16 @@ def test_a_trace_leads_from_a_command_to_its_views_and_through_its_saga(
 
     asked = child(collector, bytes.fromhex("b7ad6b7169203331"), f"process {name}.transfer.commands")
     debit = child(collector, asked.span_id, f"process {name}.account.commands")
-    found = eventually(
-        lambda: followed if len(followed := collector.of(TRACE, f"process {name}.account.events")) >= 4 else None,
-        "whoever follows the debit",
-    )
-    groups = {
-        attribute.value.string_value
-        for span in found
-        if span.parent_span_id == debit.span_id
-        for attribute in span.attributes
-        if attribute.key == "messaging.consumer.group.name"
-    }
-    assert groups == {f"{name}.{each}" for each in ("balances", "wealth", "transfer", "standing", "tellers")}
+    wanted = {f"{name}.{each}" for each in ("balances", "wealth", "transfer", "standing", "tellers")}
+
+    def followed() -> dict[str, Span] | None:
+        found = collector.of(TRACE, f"process {name}.account.events")
+        own = {group_of(span): span for span in found if span.parent_span_id == debit.span_id}
+        return own if len(own) >= len(wanted) else None
+
+    groups = eventually(followed, "whoever follows the debit")
+    assert groups.keys() == wanted
+    child(collector, groups[f"{name}.transfer"].span_id, f"process {name}.account.commands")
     assert collector.services == {name}
     assert worker.stop() == 0, worker.output
     credits = [span for span in collector.of(TRACE, f"process {name}.account.commands") if span != debit]

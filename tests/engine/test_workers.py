@@ -103,9 +103,10 @@ def test_an_unknown_schema_waits_for_the_registry(own_bank: Bank, start: Start, 
     place = bank.put(account.encode(), newer)
     eventually(lambda: "waiting for the registry" in worker.output)
     eventually(lambda: door.refused > 1)
-    assert worker.is_ready()
+    assert worker.process.poll() is None, worker.output
     door.is_open = True
     eventually(lambda: len(bank.events(account)) == 4)
+    worker.ready()
     event, meta = bank.events(account)[-1]
     assert (event, meta.causation, meta.version) == (Posted(account, "ada", ten), place, 4)
     assert bank.letters() == []

@@ -43,6 +43,7 @@ def served(bank: Bank, home: Path) -> Iterator[Served]:
     try:
         yield served.ready()
         assert served.stop() == 0, served.output[-5000:]
+        assert "Traceback" not in served.output, served.output[-5000:]
     finally:
         served.close()
 

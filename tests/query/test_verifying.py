@@ -109,7 +109,7 @@ def test_every_kind_of_view_is_right_while_a_worker_is_busy(bank: Bank, worker: 
             assert report.rows >= 5
             assert report.events > 0
             assert sent() > before, "nothing happened meanwhile"
-    assert worker.is_ready()
+    worker.ready()
 
 
 def test_a_wrong_row_is_named_with_both_rows_while_a_worker_is_busy(bank: Bank, worker: Worker) -> None:
@@ -126,7 +126,7 @@ def test_a_wrong_row_is_named_with_both_rows_while_a_worker_is_busy(bank: Bank, 
     last = f"{topics.events(bank.name, 'account')}:{bank.home(b'quiet')}:"
     assert (found.last or "").startswith(last)
     assert replace(found, last=None) == Difference("quiet", wrong, Balance(2 * ten, 2, 2), place, None, 2)
-    assert worker.is_ready()
+    worker.ready()
 
 
 def test_a_wrong_row_of_a_moved_key_is_named(bank: Bank, worker: Worker) -> None:
@@ -138,7 +138,7 @@ def test_a_wrong_row_of_a_moved_key_is_named(bank: Bank, worker: Worker) -> None
     [found] = checked(bank, "holdings").differences
     bank.put(b"rich", bank.codec.encode(right), topic=table)
     assert (found.key, found.live, found.folded) == ("rich", wrong, right)
-    assert worker.is_ready()
+    worker.ready()
 
 
 class Log:

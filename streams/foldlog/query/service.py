@@ -195,6 +195,7 @@ class Service:
     async def _contained(self, topics: Mapping[str, str], asked: Iterable[Coroutine[Any, Any, None]]) -> None:
         """Returns once all are done, or other topics are shown: nobody follows those of before any more."""
         containing = asyncio.gather(*asked)
+        containing.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left who asks
         try:
             while not (await asyncio.wait({containing}, timeout=_LOOK_EVERY))[0]:
                 if any(self.replica.topic(view) != topic for view, topic in topics.items()):

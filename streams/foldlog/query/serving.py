@@ -15,7 +15,7 @@ from foldlog.web.listening import Server
 
 _SWITCH_S = 0.0005  # an answer passes through several threads, and each waits so long for one that decodes rows
 _GARBAGE = 100_000  # objects between two looks for cycles; rows that are applied make many, and no cycles
-_LAST_ANSWERS = 3  # s for those who still wait for one at the end
+_LAST_ANSWERS = 10  # s for those who still wait for one at the end
 _LAST_STATEMENTS = 2  # s for readers' SQL, so that who waits for it is told
 
 
