@@ -108,7 +108,7 @@ class Context:
         assert self.producer.flush(60) == 0
 
     def events(self, seconds: float = 30) -> list[Written]:
-        """What a read_committed reader sees of the log, in order; one that waits no longer for open transactions."""
+        """What a read_committed reader sees of the log, in order, once no transaction is open or after so many s."""
         entries = committed_records(self.cluster.bootstrap, self.log, seconds)
         return [self.codec.decode_with(entry.value) for entry in entries if entry.value]  # type: ignore[misc]
 
