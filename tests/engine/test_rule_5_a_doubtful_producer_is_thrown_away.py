@@ -73,19 +73,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
             assert time.monotonic() < deadline, place.log("kafka").read_text()
             time.sleep(0.1)
         with Proxy(behind, proxied).running() as proxy:
-            found = Broker(f"127.0.0.1:{chosen['kafka']}", f"127.0.0.1:{proxied}", proxy)
-            _warm(found)
-            yield found
+            yield Broker(f"127.0.0.1:{chosen['kafka']}", f"127.0.0.1:{proxied}", proxy)
     finally:
         stop(list(processes(place).values()), grace=0)
-
-
-def _warm(broker: Broker) -> None:
-    """Has the broker make what its first transaction needs: that takes it longer than the tests give it."""
-    log, offsets, group = _source(broker, "warm")
-    transactions = Transactions(clients.transactional(broker.direct, Settings()), "warm", 60 * TIMEOUT)
-    transactions.write([Output(log, 0, b"key", b"warm")], offsets, group)
-    transactions.discard()
 
 
 class KeepsTheProducer(Transactions):
