@@ -17,13 +17,6 @@ from tests.engine.running import PATIENCE, Bank, eventually
 ten = Decimal("10.00")
 
 
-def members(bank: Bank, processor: str) -> set[str]:
-    """The instances in a processor's group, as the broker knows them."""
-    group = f"{bank.name}.{processor}"
-    described = bank.admin.describe_consumer_groups([group])[group].result(PATIENCE)
-    return {member.group_instance_id for member in described.members}
-
-
 def is_shared(bank: Bank, processor: str, *instances: str) -> bool:
     """True once these instances are the group, and each has partitions."""
     group = f"{bank.name}.{processor}"
@@ -55,7 +48,7 @@ def test_a_worker_that_is_stopped_leaves_and_the_other_serves_at_once(
         sys.stdout.write(f" [{number.name}: served by the other {took:.2f} s after the signal] ")
     assert took < 45, "long before the session would have ended"
     assert one.ended() == 0
-    assert members(bank, "account") == {"two"}
+    assert bank.members("account") == {"two"}
     for account in accounts:
         assert [meta.version for _, meta in bank.events(account)] == [1, 2]
     assert one.errors == two.errors == []
@@ -76,7 +69,7 @@ def test_a_worker_that_was_killed_comes_back_within_its_session_and_moves_no_par
     restored = two.output.count("state=restoring")
     one.process.kill()
     one.ended()
-    assert members(bank, "account") == {"one", "two"}, "its session goes on without it"
+    assert bank.members("account") == {"one", "two"}, "its session goes on without it"
     start("account", instance="one", FOLDLOG_SESSION_TIMEOUT_MS="60000").ready()
     for account in accounts:
         bank.ask(Post(account, ten))

@@ -118,9 +118,7 @@ def test_a_parent_that_is_killed_leaves_nobody_behind(own_bank: Bank, start: Sta
     worker.process.kill()
     worker.ended()
     eventually(lambda: have_ended(started), "the end of the children")
-    group = f"{own_bank.name}.account"
-    described = own_bank.admin.describe_consumer_groups([group])[group].result(PATIENCE)
-    assert described.members == [], "they have ended as if they were told to"
+    assert own_bank.members("account") == set(), "they have ended as if they were told to"
 
 
 def test_without_a_name_each_takes_a_free_slot(own_bank: Bank, start: Start, tmp_path: Path) -> None:
