@@ -55,8 +55,8 @@ def result(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     """What a small run found."""
     directory = tmp_path_factory.mktemp("bench")
     parts = ("--part", "throughput", "--part", "processes", "--part", "view", "--part", "restore")
-    sizes = ("--commands", "2000", "--rounds", "1", "--keys", "300", "--accounts", "50", "--set", "batch_records=200")
-    done = bench(directory, *parts, *sizes, "--json", **environment(cluster))
+    sizes = ("--commands", "2000", "--rounds", "1", "--keys", "300", "--accounts", "50", "--scale", "40,60")
+    done = bench(directory, *parts, *sizes, "--set", "batch_records=200", "--json", **environment(cluster))
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     assert found == json.loads((directory / "build/bench.json").read_text())
@@ -92,6 +92,14 @@ def test_the_other_parts_have_their_figures(result: dict[str, Any]) -> None:
     assert own["empty_disk_s"] == start["empty_disk_s"]
     assert result["restore_s"] == own["restore_s"] >= 0
     assert "told_s" not in own  # foldlog is seen from outside
+
+
+def test_sizes_are_compared_round_by_round(result: dict[str, Any]) -> None:
+    assert result["scale"].keys() == {"40", "60"}
+    small, large = result["scale"].values()
+    assert small["ratio"] == 1
+    assert large["ratio"] == pytest.approx(large["rate"] / small["rate"], abs=0.01)
+    assert all(each["rounds"] == [each["rate"]] and each["rss_mb"] > 10 for each in (small, large))
 
 
 def test_machine_and_settings_are_told(result: dict[str, Any]) -> None:
@@ -155,7 +163,10 @@ def test_an_interrupted_run_leaves_nothing_either(cluster: Cluster, tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--part", "speed"), "error: --part speed: there are throughput, processes, latency, restore, view, features"),
+        (
+            ("--part", "speed"),
+            "error: --part speed: there are throughput, processes, latency, restore, view, features, scale",
+        ),
         (("--set", "batch_records"), "error: --set batch_records: write NAME=VALUE"),
         (("--scale", "many"), "error: --scale many: write numbers of accounts"),
         (("--peers", "nowhere"), "error: nowhere/peers.json: No such file or directory; `make bench` makes the peers"),

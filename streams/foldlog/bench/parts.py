@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from functools import partial
-from itertools import chain
 from typing import Any
 
 from foldlog.bench import latency
@@ -13,8 +12,7 @@ from foldlog.bench.peers import Peer, Place
 from foldlog.bench.recovery import Recovered, recover
 from foldlog.bench.rounds import Foldlog, Round, Stage
 from foldlog.bench.throughput import Measured, Report, measure
-from foldlog.bench.verify import problems
-from foldlog.bench.workload import openings, orders, reference
+from foldlog.bench.workload import orders, reference
 
 STREAMS = "kafka_streams_eos_v2"
 
@@ -87,21 +85,6 @@ def view(stage: Stage, report: Report) -> dict[str, Any]:
     measured = Measured(stage.commands, folded.seconds, folded.cpu_s, folded.rss_mb)
     figures = {"rate": round(measured.rate), "cpu_s_per_100k": round(measured.cpu_per_100k, 3), "verified": right}
     return {"view": figures, "problems": [] if right else ["view: its rows are not the accounts' balances"]}
-
-
-def scale(stage: Stage, sizes: Sequence[int], report: Report) -> dict[str, Any]:
-    """Throughput and memory over contexts of so many accounts, each of which has an event before it is measured."""
-    found, wrong = {}, list[str]()
-    for accounts in sizes:
-        with closing(stage.own()) as own:
-            own.load(openings(accounts))
-            measure(stage.kafka, [own.launch()], own.events, accounts, report)
-            own.load(orders(stage.commands, accounts))
-            measured = measure(stage.kafka, [own.launch()], own.events, stage.commands, report)
-            expected = reference(chain(openings(accounts), orders(stage.commands, accounts)))
-            wrong += [f"{accounts:,} accounts: {line}" for line in problems(own.seen(), expected)]
-        found[str(accounts)] = {"rate": round(measured.rate), "rss_mb": round(measured.rss_mb)}
-    return {"scale": found, "problems": wrong}
 
 
 def faults(rounds: Iterable[Round]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,12 @@ from foldlog.bench.workload import Outcome, orders, reference
 from foldlog.cluster import Cluster
 from foldlog.contracts.registry import Registry
 from foldlog.core.errors import EngineError
+
+Bar = Callable[[str], AbstractContextManager[Report]]
+"""Makes the progress of one measurement from its title."""
+
+Note = Callable[[str], None]
+"""Says a line when a round is done."""
 
 
 @dataclass(frozen=True)

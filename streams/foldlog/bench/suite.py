@@ -1,7 +1,6 @@
 """A whole run of the bench: the chosen parts one after the other, put together to one result."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -9,20 +8,19 @@ from typing import Any
 
 from foldlog.bench import figures, parts
 from foldlog.bench.peers import Peer
-from foldlog.bench.rounds import Foldlog, Processes, Round, Stage, System
-from foldlog.bench.throughput import Report
+from foldlog.bench.rounds import Bar, Foldlog, Note, Processes, Round, Stage, System
+from foldlog.bench.scale import scale
 from foldlog.cluster import Cluster
 from foldlog.cluster.artifacts import pinned
 
-PARTS = ("throughput", "processes", "latency", "restore", "view", "features")
-USUAL = frozenset(PARTS[:-1])
+PARTS = ("throughput", "processes", "latency", "restore", "view", "features", "scale")
+USUAL = frozenset(PARTS[:-2])
+SIZES = (10_000, 1_000_000)  # accounts, where only the part is named
 
 STARTS = 3  # the most of each kind: a start takes seconds, and the rounds are many
 
 # Whose guarantees are foldlog's; latency and recovery of others would compare unlike things.
 EXACT = ("kafka_streams_eos_v2", "quix_eos")
-
-Bar = Callable[[str], AbstractContextManager[Report]]
 
 
 @dataclass(frozen=True)
@@ -36,11 +34,8 @@ class Plan:
     peers: Sequence[Peer]
 
 
-def run(stage: Stage, plan: Plan, bar: Bar, note: Callable[[str], None]) -> dict[str, Any]:
-    """The result as JSON types; `verified` is true where every log and every view is what plain arithmetic says.
-
-    `bar` makes the progress of one measurement from its title, `note` says a line when a round is done.
-    """
+def run(stage: Stage, plan: Plan, bar: Bar, note: Note) -> dict[str, Any]:
+    """The result as JSON types; `verified` is true where every log and every view is what plain arithmetic says."""
     found: dict[str, Any] = {"machine": figures.machine(_kafka(stage.cluster)), "settings": dict(stage.settings)}
     problems: list[str] = []
     for part in _measured(stage, plan, bar, note):
@@ -57,7 +52,7 @@ def _kafka(cluster: Cluster) -> str:
     return f"{broker}, embedded"
 
 
-def _measured(stage: Stage, plan: Plan, bar: Bar, note: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+def _measured(stage: Stage, plan: Plan, bar: Bar, note: Note) -> Iterator[dict[str, Any]]:
     systems = _systems(plan)
     exact = [peer for peer in plan.peers if peer.name in EXACT]
     if systems:
@@ -74,8 +69,7 @@ def _measured(stage: Stage, plan: Plan, bar: Bar, note: Callable[[str], None]) -
         with bar(f"restore of {plan.keys:,} accounts") as report:
             yield parts.recoveries(stage, exact, plan.keys, min(plan.rounds, STARTS), report)
     if plan.sizes:
-        with bar("scale") as report:
-            yield parts.scale(stage, plan.sizes, report)
+        yield scale(stage, plan.sizes, plan.rounds, bar, note)
 
 
 def _systems(plan: Plan) -> list[System]:
@@ -87,9 +81,7 @@ def _systems(plan: Plan) -> list[System]:
     return systems
 
 
-def alternated(
-    stage: Stage, systems: Sequence[System], rounds: int, bar: Bar, note: Callable[[str], None]
-) -> Iterator[Round]:
+def alternated(stage: Stage, systems: Sequence[System], rounds: int, bar: Bar, note: Note) -> Iterator[Round]:
     """Each system once, then each again; a peer may have fewer rounds."""
     for number in range(1, rounds + 1):
         for system in systems:

@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
             "foldlog bench",
             "foldlog bench --part throughput --commands 200000 --rounds 3 --set batch_records=5000",
             "foldlog bench --peers build/peers --plot build/bench.png",
-            "foldlog bench --part features --scale 10000,1000000",
+            "foldlog bench --part scale --scale 10000,1000000,10000000 --rounds 3",
             "foldlog bench --json | jq .systems.foldlog.rate",
         )
     )(bench)
@@ -42,15 +42,17 @@ def bench(
         list[str] | None,
         typer.Option(
             metavar="PART",
-            help="Only throughput, processes, latency, restore, view or features; may be repeated. "
-            "Default: all but features.",
+            help="Only throughput, processes, latency, restore, view, features or scale; may be repeated. "
+            "Default: all but the last two.",
         ),
     ] = None,
     commands: Annotated[int, typer.Option(min=100, metavar="N", help="Commands in a round.")] = 1_000_000,
     rounds: Annotated[int, typer.Option(min=1, metavar="N", help="Rounds of each system.")] = 5,
     accounts: Annotated[int, typer.Option(min=1, metavar="N", help="Accounts they go to.")] = 10_000,
     keys: Annotated[int, typer.Option(min=1, metavar="N", help="Accounts to restore.")] = 1_000_000,
-    scale: Annotated[str, typer.Option(metavar="N,N…", help="Also measure with so many accounts filled first.")] = "",
+    scale: Annotated[
+        str, typer.Option(metavar="N,N…", help="Also, in turns, with so many accounts filled first.")
+    ] = "",
     peers: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also measure the systems that DIR/peers.json names.")
     ] = None,
@@ -71,7 +73,9 @@ def bench(
     from foldlog.bench.peers import found_in
     from foldlog.cli.demo.interrupts import Interrupts
 
-    chosen = suite.Plan(_parts(part or []), rounds, keys, _sizes(scale), found_in(peers) if peers else [])
+    parts = _parts(part or [])
+    sizes = _sizes(scale) or (suite.SIZES if "scale" in parts else ())
+    chosen = suite.Plan(parts, rounds, keys, sizes, found_in(peers) if peers else [])
     environment = _environment(settings or [])
     output.keep(RESULT, None)
     with Interrupts().heard(), _stage(commands, accounts, environment) as stage:
