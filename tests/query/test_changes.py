@@ -1,8 +1,11 @@
 """Live changes: what is applied is told, and whoever was away hears what was missed."""
 
 import json
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import httpx
@@ -10,7 +13,7 @@ import pytest
 
 from foldlog.kafka.generations import point
 from tests.engine.bank import Balance
-from tests.engine.running import Bank, eventually
+from tests.engine.running import PATIENCE, Bank, eventually
 from tests.query.filling import Rows, balance, second_generation
 from tests.query.processes import Served
 
@@ -29,10 +32,10 @@ def rows(bank: Bank) -> Rows:
 
 
 @contextmanager
-def listening(served: Served, last: str = "", **query: str) -> Iterator[Iterator[Event]]:
+def listening(http: httpx.Client, last: str = "", **query: str) -> Iterator[Iterator[Event]]:
     """The events of `balances` from when it is listened to."""
     headers = {"last-event-id": last} if last else {}
-    with served.http.stream("GET", "/views/balances/changes", headers=headers, params=query) as answer:
+    with http.stream("GET", "/views/balances/changes", headers=headers, params=query) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         yield _events(answer)
 
@@ -62,7 +65,7 @@ def shown(key: str, row: Balance) -> dict[str, Any]:
 
 
 def test_changes_are_told_as_they_are_applied(served: Served, rows: Rows) -> None:
-    with listening(served) as events:
+    with listening(served.http) as events:
         assert next(events).kind == "comment"
         written = {f"live-{number}": balance(number) for number in range(20)}
         rows.write(written)
@@ -72,7 +75,7 @@ def test_changes_are_told_as_they_are_applied(served: Served, rows: Rows) -> Non
 
 
 def test_of_one_row_only(served: Served, rows: Rows) -> None:
-    with listening(served, key="wanted") as events:
+    with listening(served.http, key="wanted") as events:
         next(events)
         rows.write({"other": balance(1), "wanted": balance(2), "another": balance(3)})
         assert changes(events, 1) == {"wanted": shown("wanted", balance(2))}
@@ -81,13 +84,13 @@ def test_of_one_row_only(served: Served, rows: Rows) -> None:
 
 
 def test_who_comes_again_hears_what_was_missed_and_nothing_twice(served: Served, rows: Rows) -> None:
-    with listening(served) as events:
+    with listening(served.http) as events:
         next(events)
         rows.write({f"first-{number}": balance(number) for number in range(10)})
         heard = [next(events) for _ in range(4)]
     rows.write({"missed": balance(1), "first-0": None})
     rows.write({"missed": balance(2)})
-    with listening(served, heard[-1].id) as events:
+    with listening(served.http, heard[-1].id) as events:
         next(events)
         rows.write({"live": balance(3)})
         found: dict[str, Any] = {}
@@ -101,12 +104,12 @@ def test_who_comes_again_hears_what_was_missed_and_nothing_twice(served: Served,
 
 
 def test_a_rebuilt_view_is_told(served: Served, rows: Rows, bank: Bank) -> None:
-    with listening(served) as events:
+    with listening(served.http) as events:
         first = next(events)
         Rows(bank, second_generation(bank)).write({"new": balance(1)})
         point(bank.cluster.bootstrap, bank.name, "balances", "balances.g2")
         assert [event.kind for event in events] == ["comment"], "it ends, and says so"
-    with listening(served, first.id) as events:
+    with listening(served.http, first.id) as events:
         assert [next(events).kind for _ in range(2)] == ["comment", "rebuilt"]
     point(bank.cluster.bootstrap, bank.name, "balances", "balances")
 
@@ -118,10 +121,31 @@ def test_an_id_that_no_event_had(last: str, served: Served) -> None:
     assert "Last-Event-ID" in answer.json()["detail"]
 
 
+def test_who_reads_slowly_still_hears_the_end(bank: Bank, rows: Rows, tmp_path_factory: pytest.TempPathFactory) -> None:
+    served = Served(bank, tmp_path_factory.mktemp("slow"), "s")
+    large = {f"large-{number}": Balance("x" * 200_000, Decimal(number), number) for number in range(60)}
+    small_buffer = httpx.HTTPTransport(socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)])
+    try:
+        with (
+            httpx.Client(base_url=served.ready().url, timeout=PATIENCE, transport=small_buffer) as http,
+            listening(http) as events,
+        ):
+            next(events)
+            rows.write(large)
+            eventually(lambda: all(served.get(f"/views/balances/{key}").status_code == 200 for key in large))
+            served.process.terminate()
+            time.sleep(1)  # the service cannot send more meanwhile
+            assert [event.kind for event in events] == ["change"] * len(large) + ["comment"]
+            assert served.process.wait(30) == 0, served.output
+    finally:
+        served.close()
+        rows.write(dict.fromkeys(large))
+
+
 def test_the_service_ends_though_somebody_listens(bank: Bank, tmp_path_factory: pytest.TempPathFactory) -> None:
     served = Served(bank, tmp_path_factory.mktemp("ends"), "e")
     try:
-        with listening(served.ready()) as events:
+        with listening(served.ready().http) as events:
             next(events)
             served.process.terminate()
             list(events)

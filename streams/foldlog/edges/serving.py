@@ -4,28 +4,17 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-import uvicorn
-
 from foldlog.client.asynchronous import AsyncClient
 from foldlog.edges.http import application
-from foldlog.web.listening import Server
-
-_LAST_ANSWERS = 10  # s for those who still wait for one at the end
+from foldlog.web.listening import Server, configured
 
 
 async def serve(client: AsyncClient, server: socket.socket, wait: float, on_started: Callable[[], None]) -> None:
     """Takes commands until SIGINT or SIGTERM; raises at once what sending would raise."""
     async with client:
         await client.prepare()
-        config = uvicorn.Config(
-            application(client, wait),
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=_LAST_ANSWERS,
-            lifespan="off",
-        )
         on_started()
-        await Server(config).serve(sockets=[server])
+        await Server(configured(application(client, wait))).serve(sockets=[server])
 
 
 def run(client: AsyncClient, server: socket.socket, wait: float, on_started: Callable[[], None]) -> None:

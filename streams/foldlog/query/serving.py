@@ -11,11 +11,10 @@ import uvicorn
 
 from foldlog.query.app import application
 from foldlog.query.service import Service
-from foldlog.web.listening import Server
+from foldlog.web.listening import Server, configured
 
 _SWITCH_S = 0.0005  # an answer passes through several threads, and each waits so long for one that decodes rows
 _GARBAGE = 100_000  # objects between two looks for cycles; rows that are applied make many, and no cycles
-_LAST_ANSWERS = 10  # s for those who still wait for one at the end
 _LAST_STATEMENTS = 2  # s for readers' SQL, so that who waits for it is told
 
 
@@ -40,13 +39,7 @@ class _Server(Server):
 
 def run(service: Service, server: socket.socket, on_started: Callable[[], None], *, sql: bool = True) -> None:
     """Answers requests until SIGINT or SIGTERM; closes the service."""
-    config = uvicorn.Config(
-        application(service, sql=sql),
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=_LAST_ANSWERS,
-        lifespan="off",
-    )
+    config = configured(application(service, sql=sql))
     sys.setswitchinterval(_SWITCH_S)
     gc.freeze()  # what is there by now stays: the collector need not look at it while people wait
     gc.set_threshold(_GARBAGE, *gc.get_threshold()[1:])

@@ -20,6 +20,7 @@ from foldlog.query.service import Service
 
 MOST_LISTENERS = 256
 PING_S = 15
+_FAREWELL_S = 8  # how long an answer may take to end with its service; within what the server gives its last answers
 _LOOK = 0.25  # s
 
 Reached = dict[int, int]
@@ -32,7 +33,7 @@ def stream(service: Service, view: View[Any, Any], key: str | None, last: str) -
     if service.replica.changes.listeners >= MOST_LISTENERS:
         raise QueryError("too many listen to changes: come again", 429)
     begin = _parsed(last, service.topology.partitions) if last else None
-    return EventSourceResponse(_events(service, view, key, begin), ping=PING_S)
+    return EventSourceResponse(_events(service, view, key, begin), ping=PING_S, shutdown_grace_period=_FAREWELL_S)
 
 
 async def _events(

@@ -4,10 +4,20 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 
 from foldlog.core.errors import ConfigError
+
+_LAST_ANSWERS = 10  # s for those who still wait for one at the end
+
+
+def configured(application: Any) -> uvicorn.Config:
+    """How an ASGI application is served: without a log of its own, with an end that answers who still waits."""
+    return uvicorn.Config(
+        application, log_config=None, access_log=False, timeout_graceful_shutdown=_LAST_ANSWERS, lifespan="off"
+    )
 
 
 class Server(uvicorn.Server):
