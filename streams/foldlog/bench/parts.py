@@ -13,6 +13,7 @@ from foldlog.bench.recovery import Recovered, recover
 from foldlog.bench.rounds import Foldlog, Round, Stage
 from foldlog.bench.throughput import Measured, Report, measure
 from foldlog.bench.workload import orders, reference
+from foldlog.kafka.progress import Group
 
 STREAMS = "kafka_streams_eos_v2"
 
@@ -77,8 +78,10 @@ def view(stage: Stage, report: Report) -> dict[str, Any]:
     with closing(stage.own(Foldlog(view=True))) as own:
         own.load(orders(stage.commands, stage.accounts))
         measure(stage.kafka, [own.launch("bench", "account")], own.events, stage.commands, report)
-        # Rows are coalesced, so their number says nothing: the fold is over when they no longer change.
-        folded = measure(stage.kafka, [own.launch("bench", "balances")], own.rows, 1, report)
+        # Rows are coalesced, so their number says nothing: the fold is over when its group has taken every event.
+        taken = Group(stage.kafka.bootstrap, own.rows, [[own.events]])
+        launch = own.launch("bench", "balances")
+        folded = measure(stage.kafka, [launch], own.rows, 1, report, over=lambda: not taken.behind())
         expected = reference(orders(stage.commands, stage.accounts)).accounts
         rows = own.balances()
     right = rows == {account: balance for account, (_, balance, _) in expected.items()}

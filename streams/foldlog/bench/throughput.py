@@ -49,19 +49,20 @@ def measure(
     report: Report,
     *,
     release: Callable[[Callable[[], None]], None] = lambda _: None,
+    over: Callable[[], bool] = lambda: True,
 ) -> Measured:
     """Starts a system before its backlog and watches the topic of its events until the end no longer moves.
 
     `release` makes the backlog visible once the processes run; it is given a function that raises where one has
-    ended. Raises EngineError where a process ends, none begins in 120 s, or for 60 s nothing moves with events
-    missing.
+    ended. `over` is asked once nothing has moved for a while: whether nothing more is coming. Raises EngineError where
+    a process ends, none begins in 120 s, or for 60 s nothing moves with events missing.
     """
     before = kafka.end(topic, PARTITIONS)
     with ExitStack() as stack:
         running = [stack.enter_context(started(launch)) for launch in launches]
         release(lambda: _check(running))
         first = _first(running)
-        last, cpu = _Watch(kafka, topic, running, before, report).until(commands)
+        last, cpu = _Watch(kafka, topic, running, before, report).until(commands, over)
         return Measured(commands, last - first, cpu, sum(process.rss for process in running))
 
 
@@ -89,17 +90,19 @@ class _Watch:
         self._kafka, self._topic, self._running, self._before = kafka, topic, running, before
         self._report = report
 
-    def until(self, wanted: int) -> tuple[float, float]:
+    def until(self, wanted: int, over: Callable[[], bool]) -> tuple[float, float]:
         """When the end last moved (seconds of the epoch), and the CPU seconds used by then."""
-        passed, moved, cpu = -1, time.time(), 0.0
+        passed, moved, cpu, done = -1, time.time(), 0.0, False
         while True:
             end = self._kafka.end(self._topic, PARTITIONS) - self._before
             now = time.time()
             if end != passed:
-                passed, moved, cpu = end, now, sum(process.cpu() for process in self._running)
+                passed, moved, cpu, done = end, now, sum(process.cpu() for process in self._running), False
                 self._report(min(end, wanted), wanted)
-            elif passed >= wanted and now - moved > SETTLE_S:
+            elif done:
                 return moved, cpu
+            elif passed >= wanted and now - moved > SETTLE_S and over():
+                done = True  # and the end is asked for once more: it may have moved in between
             elif now - moved > STALL_S:
                 one = self._running[0].launch
                 raise EngineError(f"{one.name} stands still at {passed:,} of {wanted:,} events; its log is {one.log}")
