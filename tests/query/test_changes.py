@@ -14,6 +14,7 @@ import pytest
 from foldlog.kafka.generations import point
 from tests.engine.bank import Balance
 from tests.engine.running import PATIENCE, Bank, eventually
+from tests.query.conftest import Serve
 from tests.query.filling import Rows, balance, second_generation
 from tests.query.processes import Served
 
@@ -121,8 +122,8 @@ def test_an_id_that_no_event_had(last: str, served: Served) -> None:
     assert "Last-Event-ID" in answer.json()["detail"]
 
 
-def test_who_reads_slowly_still_hears_the_end(bank: Bank, rows: Rows, tmp_path_factory: pytest.TempPathFactory) -> None:
-    served = Served(bank, tmp_path_factory.mktemp("slow"), "s")
+def test_who_reads_slowly_still_hears_the_end(rows: Rows, serve: Serve) -> None:
+    served = serve()
     large = {f"large-{number}": Balance("x" * 200_000, Decimal(number), number) for number in range(60)}
     small_buffer = httpx.HTTPTransport(socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)])
     try:
@@ -138,17 +139,13 @@ def test_who_reads_slowly_still_hears_the_end(bank: Bank, rows: Rows, tmp_path_f
             assert [event.kind for event in events] == ["change"] * len(large) + ["comment"]
             assert served.process.wait(30) == 0, served.output
     finally:
-        served.close()
         rows.write(dict.fromkeys(large))
 
 
-def test_the_service_ends_though_somebody_listens(bank: Bank, tmp_path_factory: pytest.TempPathFactory) -> None:
-    served = Served(bank, tmp_path_factory.mktemp("ends"), "e")
-    try:
-        with listening(served.ready().http) as events:
-            next(events)
-            served.process.terminate()
-            list(events)
-            assert served.process.wait(30) == 0, served.output
-    finally:
-        served.close()
+def test_the_service_ends_though_somebody_listens(serve: Serve) -> None:
+    served = serve()
+    with listening(served.ready().http) as events:
+        next(events)
+        served.process.terminate()
+        list(events)
+        assert served.process.wait(30) == 0, served.output

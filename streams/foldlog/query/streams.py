@@ -17,10 +17,11 @@ from foldlog.query.arrow import arrow_batch
 from foldlog.query.changes import Change
 from foldlog.query.formats import plain
 from foldlog.query.service import Service
+from foldlog.web.listening import LAST_ANSWERS
 
 MOST_LISTENERS = 256
 PING_S = 15
-_FAREWELL_S = 8  # how long an answer may take to end with its service; within what the server gives its last answers
+_FAREWELL_S = LAST_ANSWERS - 2  # how long an answer may take to end with its service: before the server cuts it
 _LOOK = 0.25  # s
 
 Reached = dict[int, int]

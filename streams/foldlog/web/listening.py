@@ -10,13 +10,13 @@ import uvicorn
 
 from foldlog.core.errors import ConfigError
 
-_LAST_ANSWERS = 10  # s for those who still wait for one at the end
+LAST_ANSWERS = 10  # s for those who still wait for one at the end
 
 
 def configured(application: Any) -> uvicorn.Config:
     """How an ASGI application is served: without a log of its own, with an end that answers who still waits."""
     return uvicorn.Config(
-        application, log_config=None, access_log=False, timeout_graceful_shutdown=_LAST_ANSWERS, lifespan="off"
+        application, log_config=None, access_log=False, timeout_graceful_shutdown=LAST_ANSWERS, lifespan="off"
     )
 
 
