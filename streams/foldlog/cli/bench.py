@@ -121,8 +121,8 @@ def _stage(commands: int, accounts: int, settings: Mapping[str, str]) -> Iterato
     from foldlog.bench.kafka import Kafka
     from foldlog.bench.rounds import Stage
 
-    directory, failed = Path(tempfile.mkdtemp(prefix="foldlog-bench-")), False
     with loading.connect() as connection:
+        directory, failed = Path(tempfile.mkdtemp(prefix="foldlog-bench-")), False
         kafka = Kafka(connection.bootstrap)
         try:
             yield Stage(kafka, connection.cluster, connection.registry, directory, commands, accounts, settings)
