@@ -191,7 +191,7 @@ class Reacting(Kind):
             last = chain.numbers[-1] + 1 if chain.numbers else min(head.next, head.first + _CHAIN)
             after = replace(head, first=max(head.first, last), tries=0, due=datetime.now(UTC))
         else:
-            tries = 1 if done else head.tries + (not chain.away)
+            tries = (0 if done else head.tries) + (not chain.away)  # of the effect that is first now
             first = chain.numbers[len(done)]
             after = replace(head, first=first, reason=chain.failure, tries=tries, due=self._due(chain, tries))
             if after.due is None:
