@@ -6,14 +6,15 @@ Only the accounts' processor runs, of worker `a` and perhaps a successor `b`.
 import signal
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from confluent_kafka import ConsumerGroupTopicPartitions, Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Producer
 
 from foldlog.core import Topology, topics
 from foldlog.kafka import reading
+from foldlog.kafka.marks import GroupOffsets
 from tests.chaos.bank import Deposit, Open
 from tests.chaos.ground import Ground
 from tests.chaos.sending import Sender
@@ -79,10 +80,10 @@ class Scene:
         self.sender.send(id, kind, command, [(header, id)])
 
     def _committed(self) -> int:
-        group = f"{self.topology.name}.account"
-        admin = AdminClient({"bootstrap.servers": self.ground.direct.bootstrap, "log_level": 0})
-        found = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(20)
-        return sum(max(0, mark.offset) for mark in found.topic_partitions)
+        commands = topics.commands(self.topology.name, "account")
+        places = [(commands, number) for number in range(self.topology.partitions)]
+        with closing(GroupOffsets(self.ground.direct.bootstrap)) as offsets:
+            return sum(max(0, mark) for mark in offsets.of(f"{self.topology.name}.account", places).values())
 
 
 def zombie(scene: Scene) -> None:

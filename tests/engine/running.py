@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from foldlog.cluster import Cluster
@@ -203,10 +203,9 @@ class Bank:
         return max(0, self._offsets.of(f"{self.name}.{processor}", [place])[place])
 
     def _marks(self, processor: str) -> list[TopicPartition]:
-        group = f"{self.name}.{processor}"
-        request = [ConsumerGroupTopicPartitions(group)]
-        found = self.admin.list_consumer_group_offsets(request)[group].result(PATIENCE)
-        return list(found.topic_partitions)
+        declared = topics.topics(self.topology)
+        places = [(topic.name, number) for topic in declared for number in range(topic.partitions)]
+        return self._offsets.marks(f"{self.name}.{processor}", places)
 
     def members(self, processor: str) -> set[str]:
         """The instances that are in a processor's group now."""

@@ -2,43 +2,46 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 
 from foldlog.kafka.connection import METADATA_S, admin, reaching
+from foldlog.kafka.marks import GroupOffsets
 from foldlog.kafka.reading import bounds
+
+_AT_ONCE = 8  # groups that are asked for
 
 
 def readers(bootstrap: str) -> dict[str, set[str]]:
     """The consumer groups of each topic that has any; ClusterError where Kafka does not answer."""
     client = admin(bootstrap)
     found: defaultdict[str, set[str]] = defaultdict(set)
-    with reaching(bootstrap):
-        groups = client.list_consumer_groups(request_timeout=METADATA_S).result(METADATA_S).valid
-        asked = [ConsumerGroupTopicPartitions(group.group_id) for group in groups]
-        answers = [client.list_consumer_group_offsets([one], request_timeout=METADATA_S) for one in asked]
-        for answer in answers:
-            for group, future in answer.items():
-                for mark in future.result(METADATA_S).topic_partitions:
-                    found[mark.topic].add(group)
+    with reaching(bootstrap), closing(GroupOffsets(bootstrap)) as offsets, ThreadPoolExecutor(_AT_ONCE) as threads:
+        listed = client.list_consumer_groups(request_timeout=METADATA_S).result(METADATA_S).valid
+        groups = [group.group_id for group in listed]
+        topics = client.list_topics(timeout=METADATA_S).topics
+        places = [(name, number) for name, topic in topics.items() for number in topic.partitions]
+        for group, marks in zip(groups, threads.map(lambda group: offsets.of(group, places), groups), strict=True):
+            for (topic, _), offset in marks.items():
+                if offset >= 0:
+                    found[topic].add(group)
     return dict(found)
 
 
 def begin_at_end(bootstrap: str, group: str, topics: Iterable[str]) -> None:
-    """Has a group that never committed an offset begin at the ends that these topics have now."""
-    client, asked = admin(bootstrap), ConsumerGroupTopicPartitions(group)
-    ends = [
-        TopicPartition(topic, number, end) for topic in topics for number, (_, end) in bounds(bootstrap, topic).items()
-    ]
+    """Has a group that never committed an offset of these topics begin at the ends that they have now."""
+    client = admin(bootstrap)
+    ends = {(topic, number): end for topic in topics for number, (_, end) in bounds(bootstrap, topic).items()}
+    with reaching(bootstrap), closing(GroupOffsets(bootstrap)) as offsets:
 
-    def begun() -> bool:
-        answer = client.list_consumer_group_offsets([asked], request_timeout=METADATA_S)[group].result(METADATA_S)
-        return any(mark.offset >= 0 for mark in answer.topic_partitions)
+        def begun() -> bool:
+            return any(offset >= 0 for offset in offsets.of(group, ends).values())
 
-    with reaching(bootstrap):
         if begun():
             return
-        wanted = ConsumerGroupTopicPartitions(group, ends)
+        wanted = ConsumerGroupTopicPartitions(group, [TopicPartition(*place, end) for place, end in ends.items()])
         try:
             client.alter_consumer_group_offsets([wanted], request_timeout=METADATA_S)[group].result(METADATA_S)
         except KafkaException:  # it has members by now: one that began at the same time

@@ -47,6 +47,10 @@ class GroupOffsets:
 
         Waits at most 10 s for a coordinator that moves; raises KafkaException after it, and where none answers.
         """
+        return {(mark.topic, mark.partition): mark.offset for mark in self.marks(group, places)}
+
+    def marks(self, group: str, places: Iterable[Place]) -> list[TopicPartition]:
+        """What `of` says, with what stands beside the offsets."""
         consumer = self._consumers.get(group)
         if consumer is None:
             own = {"group.id": group, "enable.auto.commit": False, "isolation.level": "read_uncommitted"}
@@ -54,8 +58,7 @@ class GroupOffsets:
         marks, deadline = [TopicPartition(*place) for place in places], time.monotonic() + METADATA_S
         while True:
             try:
-                found = consumer.committed(marks, METADATA_S)
-                return {(mark.topic, mark.partition): mark.offset for mark in found}
+                return consumer.committed(marks, METADATA_S)
             except KafkaException as error:
                 if error.args[0].code() not in _MOVING or time.monotonic() > deadline:
                     raise
