@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TypeVar
 
-from confluent_kafka import KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, Message, Producer
 from confluent_kafka.admin import AdminClient
 
 from foldlog.cluster import Cluster
@@ -194,18 +194,15 @@ class Bank:
 
     def owners(self, processor: str) -> set[str]:
         """The instances that last committed an offset of a processor: their names stand beside the offsets."""
-        prefix = f"{self.name}.{processor}."
-        return {mark.metadata.removeprefix(prefix) for mark in self._marks(processor) if mark.metadata}
+        group, declared = f"{self.name}.{processor}", topics.topics(self.topology)
+        places = [(topic.name, number) for topic in declared for number in range(topic.partitions)]
+        marks = self._offsets.marks(group, places)
+        return {mark.metadata.removeprefix(f"{group}.") for mark in marks if mark.metadata}
 
     def passed(self, processor: str, topic: str, number: int) -> int:
         """The records of a partition that a processor has done with, as its committed offset says."""
         place = (topic, number)
         return max(0, self._offsets.of(f"{self.name}.{processor}", [place])[place])
-
-    def _marks(self, processor: str) -> list[TopicPartition]:
-        declared = topics.topics(self.topology)
-        places = [(topic.name, number) for topic in declared for number in range(topic.partitions)]
-        return self._offsets.marks(f"{self.name}.{processor}", places)
 
     def members(self, processor: str) -> set[str]:
         """The instances that are in a processor's group now."""

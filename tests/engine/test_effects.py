@@ -72,4 +72,3 @@ def test_a_try_counts_for_the_effect_that_failed_and_not_where_its_target_was_aw
         after = parking.head(0, b"ada")
         assert after is not None
         assert (after.first, after.tries, after.reason) == (1 + done, tries, "it was not taken")
-        parking.partitions.drop()

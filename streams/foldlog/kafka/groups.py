@@ -7,7 +7,7 @@ from contextlib import closing
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 
-from foldlog.kafka.connection import METADATA_S, admin, reaching
+from foldlog.kafka.connection import METADATA_S, admin, partition_counts, reaching
 from foldlog.kafka.marks import GroupOffsets
 from foldlog.kafka.reading import bounds
 
@@ -16,13 +16,12 @@ _AT_ONCE = 8  # groups that are asked for
 
 def readers(bootstrap: str) -> dict[str, set[str]]:
     """The consumer groups of each topic that has any; ClusterError where Kafka does not answer."""
+    places = [(topic, number) for topic, count in partition_counts(bootstrap).items() for number in range(count)]
     client = admin(bootstrap)
     found: defaultdict[str, set[str]] = defaultdict(set)
     with reaching(bootstrap), closing(GroupOffsets(bootstrap)) as offsets, ThreadPoolExecutor(_AT_ONCE) as threads:
         listed = client.list_consumer_groups(request_timeout=METADATA_S).result(METADATA_S).valid
         groups = [group.group_id for group in listed]
-        topics = client.list_topics(timeout=METADATA_S).topics
-        places = [(name, number) for name, topic in topics.items() for number in topic.partitions]
         for group, marks in zip(groups, threads.map(lambda group: offsets.of(group, places), groups), strict=True):
             for (topic, _), offset in marks.items():
                 if offset >= 0:
