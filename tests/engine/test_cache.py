@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from foldlog.engine import recent as module
 from foldlog.engine.cache import Cache
-from foldlog.engine.recent import MANY, Recent, weight
+from foldlog.engine.passes import weight
+from foldlog.engine.recent import MANY, Recent
 
 changes = st.lists(st.dictionaries(st.sampled_from([b"a", b"b", b"c"]), st.none() | st.text(max_size=1)), max_size=9)
 

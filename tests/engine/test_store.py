@@ -51,6 +51,24 @@ def test_many_rows_are_written_as_a_table(store: Store) -> None:
     again.close()
 
 
+def test_rows_are_walked_through_in_order_wherever_they_lie(store: Store) -> None:
+    rows = [*ROWS.items()]
+    store.load(dict(rows[::2]), 1, 1000)
+    for number in range(1, 2000, 200):
+        store.apply(dict(rows[number : number + 200 : 2]), number, 1000, marked=True)
+        marks, whole = store.take_marks()
+        assert (len(marks), whole) == (number // 200 + 1, False)
+    assert [key for key, _ in store.rows()] == [key for key, _ in rows]
+    assert store.keys(rows[999][0], 500) == [key for key, _ in rows[1000:1500]]
+    assert [key for mark in marks for key in store.marked(mark)] == [key for key, _ in rows[1::2]]
+    store.close()
+    again = Store(store.path, "log-1")
+    assert again.take_marks() == (marks, False)
+    again.apply({}, 2000, 2000, settled=set(marks[:4]))
+    assert again.take_marks() == (marks[4:], False)
+    again.close()
+
+
 @pytest.mark.parametrize("write", ["apply", "load"])
 def test_keys_and_rows_are_any_bytes(store: Store, write: str) -> None:
     strange = {b"": b"", b"\0": b"\xff", b"p": b"not the position", b"t": b"", b"\xff" * 3: b"r"}

@@ -188,12 +188,25 @@ def test_rows_that_change_often_are_swept_again(tmp_path: Path) -> None:
 
 
 def test_what_went_along_is_marked_again_once_an_abort_has_ended_it(tmp_path: Path) -> None:
-    swept, many = Swept(tmp_path / "0", 100), [b"%04d" % number for number in range(1000)]
-    for start in range(0, 400, 10):
-        swept.commit(many[start : start + 10])
-    swept.abort(many[:10])
-    assert written(swept, many[500:510]) == set()
+    swept, some = Swept(tmp_path / "0", 100), [b"%04d" % number for number in range(45)]
+    for start in range(100):
+        swept.commit([some[start % 45]])
+    assert written(swept, [b"one"]) == {b"one", *some}, "it goes along, and a sweep writes the others"
+    swept.abort(some[:10])
+    assert written(swept, some[20:30]) == set()
     swept.write()
     [mark], _ = swept.rows.store.take_marks()
-    assert set(swept.rows.store.marked(mark)) == set(many[500:510])
+    assert set(swept.rows.store.marked(mark)) == set(some[20:30])
+    swept.rows.store.close()
+
+
+def test_of_many_rows_those_that_change_go_along_from_the_first_batch(tmp_path: Path) -> None:
+    swept, many = Swept(tmp_path / "0", 100), [b"%04d" % number for number in range(60)]
+    swept.commit(many)
+    swept.reopen()
+    assert written(swept, [b"first"]) == {b"first", *many[:50]}, "a sweep writes what was marked before"
+    assert written(swept, [b"second"]) == {b"second", *many[50:]}
+    assert checkpoint(swept) == 61, "the log's end before that batch"
+    swept.write()
+    assert swept.rows.store.take_marks() == ([], False), "there is nothing left to sweep"
     swept.rows.store.close()

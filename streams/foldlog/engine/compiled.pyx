@@ -12,6 +12,7 @@ include "packing.pxi"
 include "remembering.pxi"
 include "folding.pxi"
 include "placing.pxi"
+include "passes.pxi"
 
 
 cdef class Commands(Remembering):

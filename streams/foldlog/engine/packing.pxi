@@ -32,6 +32,9 @@ cdef class Packing:
         self.writing, self.pack, self.largest, self.out = writing, pack, largest, Bytes()
 
     def __call__(self, aggregate):
+        return self.packed(aggregate)
+
+    cdef object packed(self, aggregate):
         cdef Bytes out = self.out
         cdef tuple known
         cdef bytes kept, added, packed

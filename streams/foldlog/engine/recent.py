@@ -7,7 +7,7 @@ what is missing.
 import time
 from collections.abc import Iterable, Mapping
 
-Packed = dict[bytes, bytes | None]
+from foldlog.engine.passes import Packed, find_all
 
 MANY = 5_000  # rows
 _WAIT = 3.0  # s: so long rows wait that may change again
@@ -34,16 +34,7 @@ class Recent:
     def find(self, keys: Iterable[bytes]) -> tuple[Packed, list[bytes]]:
         """The rows that are here, and the keys of the others."""
         waiting, written = self.waiting, self._written  # in this order: see `turn`
-        found: Packed = {}
-        missing = []
-        for key in keys:
-            if key in waiting:
-                found[key] = waiting[key]
-            elif key in written:
-                found[key] = written[key]
-            else:
-                missing.append(key)
-        return found, missing
+        return find_all(keys, waiting, written)
 
     def ripe(self, again: bool) -> int:
         """How many rows should be written now: they have waited, or are many of which few will change `again` soon."""
@@ -65,8 +56,3 @@ class Recent:
         """Forgets them."""
         self.waiting, self._written = {}, {}
         self.weight = 0
-
-
-def weight(rows: Mapping[bytes, bytes | None]) -> int:
-    """Bytes of rows."""
-    return sum(map(len, filter(None, rows.values())))

@@ -8,7 +8,8 @@ from typing import Generic, TypeVar, cast
 from foldlog.core.errors import DecodeError, EncodeError, StateError, StoreError
 from foldlog.engine.ahead import Ahead, Readings
 from foldlog.engine.cache import Cache
-from foldlog.engine.recent import Recent, weight
+from foldlog.engine.passes import count_new, pack_all, weight
+from foldlog.engine.recent import Recent
 from foldlog.engine.store import Store
 
 T = TypeVar("T")
@@ -143,12 +144,10 @@ class Rows(Generic[T]):
 
     def pack(self) -> bool:
         """Makes the changed rows bytes; False where one does not fit its schema or a record."""
-        pack = self._pack
         try:
-            self.packed = {key: None if row is None else pack(row) for key, row in self.changed.items()}
+            self.packed, self.size = pack_all(self.changed, self._pack)
         except EncodeError:
             return False
-        self.size = weight(self.packed)
         return True
 
     def fault(self, row: T | None) -> EncodeError | None:
@@ -194,11 +193,11 @@ class Rows(Generic[T]):
 
     def _growth(self, deletes: bool) -> int:
         """How many rows more there are with the overlay."""
-        new = [key for key in set(self.changed).difference(self.cached) if self.fetched.get(key) is None]
+        new = count_new(self.changed, self.cached, self.fetched)
         if not deletes:
-            return len(new)
+            return new
         left = sum(row is not None for row in self.changed.values())
-        return left - (len(self.changed) - len(new))
+        return left - (len(self.changed) - new)
 
     def drop(self) -> None:
         """Forgets the overlay: its transaction was aborted."""
