@@ -26,15 +26,17 @@ class Checkpoints:
 class Swept:
     """One partition in memory: its log, its snapshots topic, and the store between them."""
 
-    def __init__(self, path: Path, every: int) -> None:
+    def __init__(self, path: Path, every: int, memory: int = 1 << 16) -> None:
         self.log: list[tuple[bytes, bytes]] = []
         self.topic: dict[bytes, bytes | None] = {}
         self.snapshots = Snapshots("topic", cast(Codec, Checkpoints()), every)
-        self._path = path
+        self._path, self._memory = path, memory
         self._open()
 
     def _open(self) -> None:
-        self.rows = Rows[bytes](Store(self._path, "log"), lambda row: row, lambda packed: packed, 1 << 16, marks=True)
+        self.rows = Rows[bytes](
+            Store(self._path, "log"), lambda row: row, lambda packed: packed, self._memory, marks=True
+        )
 
     def commit(self, keys: Iterable[bytes]) -> None:
         """A batch with an event for each key."""
@@ -71,6 +73,10 @@ class Swept:
             self.rows.set(key, value)
         assert self.rows.pack()
         return events, list(self.snapshots.due({0: self.rows}, len(events)))
+
+    def squeeze(self) -> None:
+        """From now on not all rows have room in memory."""
+        self._memory = self.rows.cache.memory = 1
 
     def write(self, _: object = None) -> None:
         """The second is over."""
@@ -124,7 +130,9 @@ def test_the_newest_snapshots_and_the_log_from_the_checkpoint_make_the_state(
     """Also where `few` marked keys, or as many as there are rows, become a mark for all."""
     monkeypatch.setattr(stores, "_FEW", few)
     chance, swept = random.Random(f"{every} {universe} {few}"), Swept(tmp_path / "0", every)
-    for _ in range(300):
+    for turn in range(300):
+        if turn == 150:
+            swept.squeeze()
         keys = [b"%03d" % chance.randrange(universe) for _ in range(chance.randrange(60))]
         getattr(swept, chance.choice(STEPS))(keys)
         swept.assert_restorable()
@@ -188,7 +196,7 @@ def test_rows_that_change_often_are_swept_again(tmp_path: Path) -> None:
 
 
 def test_what_went_along_is_marked_again_once_an_abort_has_ended_it(tmp_path: Path) -> None:
-    swept, some = Swept(tmp_path / "0", 100), [b"%04d" % number for number in range(45)]
+    swept, some = Swept(tmp_path / "0", 100, memory=1), [b"%04d" % number for number in range(45)]
     for start in range(100):
         swept.commit([some[start % 45]])
     assert written(swept, [b"one"]) == {b"one", *some}, "it goes along, and a sweep writes the others"
@@ -200,8 +208,20 @@ def test_what_went_along_is_marked_again_once_an_abort_has_ended_it(tmp_path: Pa
     swept.rows.store.close()
 
 
+def test_rows_that_have_room_in_memory_are_swept_as_long_as_every_other_changes_twice(tmp_path: Path) -> None:
+    swept, some = Swept(tmp_path / "0", 100), [b"%04d" % number for number in range(50)]
+    for start in range(400):
+        swept.commit([some[start % 50]])
+    assert written(swept, some[:1]) == set()
+    swept.squeeze()
+    for start in range(400):
+        swept.commit([some[start % 50]])
+    assert written(swept, some[:1]) == set(some[:1]), "where they have none, they go along"
+    swept.rows.store.close()
+
+
 def test_of_many_rows_those_that_change_go_along_from_the_first_batch(tmp_path: Path) -> None:
-    swept, many = Swept(tmp_path / "0", 100), [b"%04d" % number for number in range(60)]
+    swept, many = Swept(tmp_path / "0", 100, memory=1), [b"%04d" % number for number in range(60)]
     swept.commit(many)
     swept.reopen()
     assert written(swept, [b"first"]) == {b"first", *many[:50]}, "a sweep writes what was marked before"

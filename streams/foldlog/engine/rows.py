@@ -179,9 +179,14 @@ class Rows(Generic[T]):
             self.write()
 
     @property
+    def small(self) -> bool:
+        """Whether all rows have room in memory, as bytes: most that are asked for are there, and so few are read."""
+        return self.count * self.cache.typical <= self.cache.memory
+
+    @property
     def ripe(self) -> int:
         """How many rows should be written now."""
-        return self.recent.ripe(self._again)
+        return self.recent.ripe(self._again or self.small)
 
     def write(self) -> None:
         """Writes what is committed: one write with the log position."""

@@ -25,7 +25,8 @@ CHECKPOINT = b"\0checkpoint"  # its key; no aggregate's id has a NUL
 
 # Keys that are kept: by a sweep, so as not to write a row twice (beyond, it may, which does no harm), and by a pace.
 _MOST_SEEN = 200_000
-_MANY = 0.4  # rows changed per record of the log: from here on they go along with their batches
+_MANY = 0.4  # rows changed per record of the log: from here on they go along with their batches,
+_MOST = 0.6  # where a sweep finds them in memory, from here on
 _FEW = 0.3  # and up to here a sweep writes them again
 _LEAST = 50  # rows in a turn; otherwise as many as the batch has records, so that new rows do not outrun the sweep
 
@@ -145,7 +146,8 @@ class Snapshots:
 
     def _course(self, rows: Rows[Any]) -> _Course:
         """What begins with the first batch: of many rows few will change twice before the next sweep is due."""
-        many = rows.count >= max(1, self._every // 2)  # drawn evenly, that many change in 0.43 of the records
+        # Drawn evenly, that many change in 0.43 of the records.
+        many = rows.count >= max(1, self._every // 2) and not rows.small
         return _Course(_Pace(rows.position), _swept(rows) if many else None, along=many)
 
     def _begin(self, course: _Course, rows: Rows[Any]) -> None:
@@ -157,7 +159,7 @@ class Snapshots:
             course.along = rate > _FEW
             return
         course.sweep = _swept(rows)
-        course.along = rate >= _MANY
+        course.along = rate >= (_MOST if rows.small else _MANY)
 
     def committed(self, partitions: Mapping[int, Rows[Any]]) -> None:
         """The batch's transaction is committed: its turns are done."""
