@@ -7,10 +7,10 @@ from pathlib import Path
 from shutil import rmtree
 
 import pytest
-from rocksdict import Options, Rdict
 
 from foldlog.cluster import Cluster
 from foldlog.core import topics
+from foldlog.engine.database import opened
 from foldlog.engine.store import _FORMAT as FORMAT
 from foldlog.engine.store import Store
 from tests.engine.bank import Open, Opened, Post, Posted, Refused
@@ -121,7 +121,7 @@ def test_damage_that_shows_while_working_is_healed_at_once(own_bank: Bank, start
 
 def log_id_of(path: Path) -> str:
     """The log that a store belongs to."""
-    db = Rdict(str(path), Options(raw_mode=True))
+    db = opened(path)
     found = bytes(db[b"t"] or b"")
     db.close()
     return found.removesuffix(FORMAT).decode()
