@@ -8,7 +8,7 @@ from typing import Generic, TypeVar, cast
 from foldlog.core.errors import DecodeError, EncodeError, StateError, StoreError
 from foldlog.engine.ahead import Ahead, Readings
 from foldlog.engine.cache import Cache
-from foldlog.engine.passes import count_new, pack_all, weight
+from foldlog.engine.passes import count_new, find_all, pack_all, weight
 from foldlog.engine.recent import Recent
 from foldlog.engine.store import Store
 
@@ -223,13 +223,7 @@ class Rows(Generic[T]):
 
     def packed_of(self, keys: Iterable[bytes]) -> dict[bytes, bytes | None]:
         """Rows as bytes, as this batch has them; to pack one that is cached costs a third of what reading it does."""
-        found: dict[bytes, bytes | None] = {}
-        missing = []
-        for key in keys:
-            if key in self.packed:
-                found[key] = self.packed[key]
-            else:
-                missing.append(key)
+        found, missing = find_all(keys, self.packed, {})
         recent, missing = self.recent.find(missing)
         cached = {key: self._pack(self.cached[key]) for key in missing if key in self.cached}
         missing = [key for key in missing if key not in cached]

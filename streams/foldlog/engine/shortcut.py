@@ -15,6 +15,7 @@ from foldlog.core import partitioning
 from foldlog.core.decider import Decider
 from foldlog.core.outcome import Reply
 from foldlog.core.record import Record
+from foldlog.engine import passes
 from foldlog.engine.aggregates import Aggregate
 from foldlog.engine.batch import Received
 from foldlog.engine.remembered import MOST, MOST_ADDED, MOST_BEFORE, REMEMBERED
@@ -25,12 +26,9 @@ if TYPE_CHECKING:
     from foldlog.engine.compiled import Commands, Events, Reading, Writing
     from foldlog.engine.deciding import Deciding
 
-try:
+AVAILABLE = passes.AVAILABLE
+if AVAILABLE:
     from foldlog.engine import compiled
-except ImportError:  # there was no compiler where foldlog was installed
-    AVAILABLE = False
-else:
-    AVAILABLE = True
 
 
 def _keys_of(messages: Iterable[Received]) -> dict[int, list[bytes]]:

@@ -167,7 +167,7 @@ class Store:
         self.count = int(self._get(_COUNT) or 0)
         self.since = int(self._get(_SINCE) or 0)
         self.written = float(self._get(_WRITTEN) or time.time())
-        self._names = self._marks()
+        self._names = [*self._keys(_MARK)]
         sizes = [*map(_size, self._names)]
         self._marked, self._whole = sum(sizes), 0 in sizes
 
@@ -176,9 +176,6 @@ class Store:
         mark = number.to_bytes(_NUMBER, "big") + len(keys).to_bytes(4, "big")
         batch.put(_MARK + mark, msgspec.msgpack.encode(keys))
         return mark
-
-    def _marks(self) -> list[bytes]:
-        return [*self._keys(_MARK)]
 
     def _keys(self, kind: bytes, start: bytes = b"") -> Iterator[bytes]:
         found = self._db.keys(from_key=kind + start, read_opt=_in_order())
