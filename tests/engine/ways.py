@@ -126,8 +126,8 @@ texts = st.none() | st.sampled_from((b"", b"a", b"b" * 70, "é".encode(), b"\xff
 uuids = st.uuids().flatmap(lambda each: st.sampled_from((each.hex, str(each)))).map(str.encode)
 SAME = "0123456789abcdef0123456789abcdef"
 OTHER_FORMS = (str(uuid.UUID(SAME)), SAME.upper(), f"{SAME[:-1]}g", f"{SAME[:-1]}-", f"{SAME}-abc")
-KEPT = (item_of(SAME)[1:].decode(), "#", "~", "=a")  # ids that look like kept ones
-ids = texts | uuids | st.sampled_from((b"c1", b"c2", b"c3", *map(str.encode, (SAME, *OTHER_FORMS, *KEPT))))
+KEPT = item_of(SAME)[1:].decode()  # an id that looks like a kept one
+ids = texts | uuids | st.sampled_from((b"c1", b"c2", b"c3", *map(str.encode, (SAME, *OTHER_FORMS, KEPT))))
 headers = st.lists(
     st.tuples(st.just("command-id"), ids) | st.tuples(st.sampled_from(OTHERS), texts),
     max_size=4,

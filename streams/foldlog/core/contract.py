@@ -90,7 +90,7 @@ class Process(Record):
 class Handled(Record):
     """A command that wrote events: its id, and the last version that it wrote."""
 
-    id: str  # a UUID is shortened: `engine/remembered.py`
+    id: str  # a digest of it: `engine/remembered.py`
     version: int
 
 

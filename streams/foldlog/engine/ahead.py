@@ -5,9 +5,7 @@ needs the interpreter is left to the process thread.
 """
 
 import weakref
-from collections.abc import Callable, Mapping
-
-Packed = Mapping[bytes, bytes | None]
+from collections.abc import Callable, Collection, Iterable
 
 _FIRST = 1_000  # rows
 
@@ -18,7 +16,7 @@ class Ahead:
     def __init__(self) -> None:
         self.rows: dict[bytes, bytes | None] = {}
         self.whole = True  # whether all were read that were asked for
-        self.changed: list[Packed] = []
+        self.changed: list[Collection[bytes]] = []
         self.hits = self.misses = 0  # rows that were in memory, and that were read from the store
 
     def read(self, keys: list[bytes], get_all: Callable[[list[bytes]], list[bytes | None]], room: int) -> None:
@@ -38,7 +36,7 @@ class Ahead:
         """The rows without those that have changed meanwhile."""
         rows = self.rows
         while self.changed:
-            for key in rows.keys() & self.changed.pop().keys():
+            for key in rows.keys() & self.changed.pop():
                 del rows[key]
         return rows
 
@@ -58,8 +56,9 @@ class Readings:
         self._known.append(weakref.ref(ahead))
         return ahead
 
-    def tell(self, changed: Packed) -> None:
-        """Tells each what has been committed."""
+    def tell(self, keys: Iterable[bytes]) -> None:
+        """Tells each whose rows are committed, by key: the rows would stay in memory until its batch begins."""
+        changed = [*keys] if self._known else []
         for reference in [*self._known]:
             ahead = reference()
             if ahead is None:

@@ -22,14 +22,20 @@ class Recent:
 
     def __init__(self) -> None:
         self.waiting: Packed = {}
-        self.weight = 0  # bytes of it
+        self._taken = self._size = 0  # rows that were taken since it was empty, and bytes of them
         self._written: Packed = {}
         self._due = time.monotonic() + _WAIT
 
     def take(self, rows: Mapping[bytes, bytes | None], size: int) -> None:
         """Takes rows that were committed, of so many bytes."""
         self.waiting |= rows
-        self.weight += size
+        self._taken += len(rows)
+        self._size += size
+
+    @property
+    def weight(self) -> int:
+        """Bytes of what waits, as far as rows are alike; those that later ones replaced are gone."""
+        return self._size * len(self.waiting) // max(1, self._taken)
 
     def find(self, keys: Iterable[bytes]) -> tuple[Packed, list[bytes]]:
         """The rows that are here, and the keys of the others."""
@@ -49,10 +55,10 @@ class Recent:
         """The store has what has waited; it is kept where there is room for so many bytes."""
         self._written = self.waiting if self.weight <= room else {}  # first: who looks in between finds them twice
         self.waiting = {}
-        self.weight = 0
+        self._taken = self._size = 0
         self._due = time.monotonic() + _WAIT
 
     def clear(self) -> None:
         """Forgets them."""
         self.waiting, self._written = {}, {}
-        self.weight = 0
+        self._taken = self._size = 0

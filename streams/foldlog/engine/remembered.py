@@ -1,9 +1,9 @@
 """The latest command ids of an aggregate, kept as the bytes of an Avro array's items (foldlog.Handled).
 
 Nearly every command is new: to find that out, and to add it, must cost next to nothing. So the items are neither
-parsed nor counted one by one; only an id that seems to be there is looked up item by item. An id stands here with its
-length before it, as Avro writes it. A UUID, which most ids are, is kept in 21 characters of 32 or 36: an aggregate
-with its ids is read, copied, written and snapshotted for its commands, and the ids are most of it.
+parsed nor counted one by one; only an id that seems to be there is looked up item by item. An aggregate with its ids is
+read, copied, written and snapshotted for its commands, and the ids are most of it: so each is kept as a digest of 64
+bits, in 10 characters. That a new id among 64 others is taken for one of them happens once in 10^17 commands.
 
 They stay where they were read, at the end of a row, until it is packed again; what is added meanwhile is kept beside.
 """
@@ -16,7 +16,7 @@ from foldlog.contracts.varint import text, varint
 REMEMBERED = 64  # command ids kept with an aggregate; a repetition further back is a new command
 MOST = REMEMBERED + 16  # that many are kept before the oldest are cut off, all above `REMEMBERED` at once
 
-MOST_ADDED = 512  # bytes that are kept beside: each addition copies them
+MOST_ADDED = 256  # bytes that are kept beside: each addition copies them
 MOST_BEFORE = 512  # bytes of a row before its ids that are kept for their sake
 
 # How many; bytes that end with items, the oldest first, and a zero; where those begin; the items that were added.
@@ -24,23 +24,35 @@ Remembered = tuple[int, bytes, int, bytes]
 
 NOTHING: Remembered = (0, b"\0", 0, b"")
 
-FORM = 2  # of the ids; an aggregate whose ids another release kept is folded again
+FORM = 3  # of the ids; an aggregate whose ids another release kept is folded again
 
-_DIGITS, _HYPHENS, _TEXT = "#~="  # what an id begins with that is not kept as it is
-_PARTS = (8, 13, 18, 23)  # where a UUID has hyphens
-_HEXADECIMAL = frozenset("0123456789abcdef")
+_WORD = 8  # bytes
+_ALL = (1 << 64) - 1
 
 
 def item_of(id_: str) -> bytes:
-    """An id as it stands among the items, without a version; no two ids are the same there.
+    """An id as it stands among the items, without a version: its digest in the base 85 of RFC 1924."""
+    return text(base64.b85encode(_digest(id_.encode()).to_bytes(_WORD, "big")).decode())
 
-    A UUID is `#` (32 digits) or `~` (with hyphens) and its 16 bytes in base 85, of which RFC 1924 has the digits;
-    another id that begins with one of these has `=` before it.
+
+def _digest(data: bytes) -> int:
+    """64 bits of some bytes: each word of eight, the last with zeros after it, is added to the length and mixed.
+
+    Ids of one length that differ in a single word never have the same. It is no secret: who chooses a command's id can
+    choose one that is taken, with or without it.
     """
-    digits = id_.replace("-", "") if len(id_) == 36 and all(id_[at] == "-" for at in _PARTS) else id_
-    if len(digits) == 32 and set(digits) <= _HEXADECIMAL:
-        return text((_DIGITS if digits is id_ else _HYPHENS) + base64.b85encode(bytes.fromhex(digits)).decode())
-    return text(_TEXT + id_ if id_.startswith((_DIGITS, _HYPHENS, _TEXT)) else id_)
+    found = len(data)
+    for at in range(0, len(data), _WORD):
+        found = _mixed(found ^ int.from_bytes(data[at : at + _WORD], "little"))
+    return found
+
+
+def _mixed(number: int) -> int:
+    """The next number of SplitMix64 (Steele, Lea and Flood, 2014)."""
+    number = number + 0x9E3779B97F4A7C15 & _ALL
+    number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & _ALL
+    number = (number ^ number >> 27) * 0x94D049BB133111EB & _ALL
+    return number ^ number >> 31
 
 
 def ids_in(row: bytes, count: int, start: int) -> Remembered:

@@ -20,22 +20,17 @@ cdef class Remembering:
 
     cdef int take(self, const char* id_, Py_ssize_t size) except -1:
         """Takes the id at hand, as `remembered.item_of` writes it."""
-        cdef Bytes item = self.item
-        cdef uint8_t number[16]
-        item.size = 0
-        if size == 32 and read_digits(id_, 16, number):
-            item.add(b"\x2a#", 2)
-        elif size == 36 and id_[8] == id_[13] == id_[18] == id_[23] == c"-" and read_digits(id_, 4, number) \
-                and read_digits(id_ + 9, 2, number + 4) and read_digits(id_ + 14, 2, number + 6) \
-                and read_digits(id_ + 19, 2, number + 8) and read_digits(id_ + 24, 6, number + 10):
-            item.add(b"\x2a~", 2)
-        elif size > 0 and (id_[0] == c"#" or id_[0] == c"~" or id_[0] == c"="):
-            item.add_long(size + 1)
-            item.add(b"=", 1)
-            return item.add(id_, size)
-        else:
-            return item.add_sized(id_, size)
-        return add_in_base_85(number, item)
+        cdef uint64_t digest = <uint64_t>size, word
+        cdef Py_ssize_t at = 0, place
+        while at < size:
+            word = 0
+            for place in range(at, min(at + 8, size)):
+                word |= <uint64_t><uint8_t>id_[place] << 8 * (place - at)
+            digest = mixed(digest ^ word)
+            at += 8
+        self.item.size = 0
+        self.item.add_long(10)
+        return add_in_base_85(digest, self.item)
 
     cdef bint is_remembered(self, tuple known) except -1:
         """Whether the id seems to be among the remembered ones; it may be part of others, or forgotten."""
@@ -88,36 +83,24 @@ cdef Py_ssize_t after(bytes handled, int64_t items) except -1:
     return at
 
 
-cdef bint read_digits(const char* text, Py_ssize_t count, uint8_t* number) noexcept:
-    """Reads so many bytes from twice as many hexadecimal digits; False where one is none, or a capital."""
-    cdef Py_ssize_t place
-    cdef char digit
-    cdef uint8_t value
-    for place in range(2 * count):
-        digit = text[place]
-        if c"0" <= digit <= c"9":
-            value = <uint8_t>(digit - c"0")
-        elif c"a" <= digit <= c"f":
-            value = <uint8_t>(digit - c"a" + 10)
-        else:
-            return False
-        number[place >> 1] = value if place & 1 == 0 else <uint8_t>(number[place >> 1] << 4 | value)
-    return True
+cdef inline uint64_t mixed(uint64_t number) noexcept:
+    number += 0x9E3779B97F4A7C15ULL
+    number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9ULL
+    number = (number ^ number >> 27) * 0x94D049BB133111EBULL
+    return number ^ number >> 31
 
 
-cdef int add_in_base_85(const uint8_t* number, Bytes out) except -1:
-    """Adds 16 bytes as twenty characters, each four of them as five."""
-    cdef uint32_t part
+cdef int add_in_base_85(uint64_t number, Bytes out) except -1:
+    """Adds 8 bytes as ten characters, each four of them as five."""
+    cdef uint32_t parts[2]
     cdef Py_ssize_t group, place
     cdef char* at
-    out.need(20)
+    parts[0], parts[1] = <uint32_t>(number >> 32), <uint32_t>number
+    out.need(10)
     at = out.data + out.size
-    for group in range(4):
-        part = 0
-        for place in range(4):
-            part = part << 8 | number[4 * group + place]
+    for group in range(2):
         for place in range(4, -1, -1):
-            at[5 * group + place] = BASE_85[part % 85]
-            part //= 85
-    out.size += 20
+            at[5 * group + place] = BASE_85[parts[group] % 85]
+            parts[group] //= 85
+    out.size += 10
     return 0
