@@ -45,20 +45,42 @@ def test_a_cache_that_is_off_keeps_nothing() -> None:
     assert cache.rows == {b"b": "3"}
 
 
-def test_what_was_written_last_is_found_until_something_else_is() -> None:
+def test_what_was_written_is_found_while_there_is_room() -> None:
     recent = Recent()
     take(recent, {b"a": b"1", b"b": None})
     recent.turn(1 << 20)
     take(recent, {b"c": b"3", b"a": b"2"})
     assert recent.find([b"a", b"b", b"c", b"d"]) == ({b"a": b"2", b"b": None, b"c": b"3"}, [b"d"])
     recent.turn(1 << 20)
-    assert recent.find([b"a", b"b", b"c"]) == ({b"a": b"2", b"c": b"3"}, [b"b"])
-    take(recent, {b"a": b"4" * 100})
-    recent.turn(99)
-    assert recent.find([b"a", b"c"]) == ({}, [b"a", b"c"]), "it has no room"
-    take(recent, {b"a": b"5"})
+    assert recent.find([b"a", b"b", b"c"]) == ({b"a": b"2", b"b": None, b"c": b"3"}, [])
+    take(recent, {b"a": b"4"})
+    recent.turn(400)
+    assert recent.find([b"a", b"b", b"c"]) == ({b"a": b"4"}, [b"b", b"c"]), "the older ones have no room"
+    take(recent, {b"a": b"5" * 251})
+    recent.turn(400)
+    assert recent.find([b"a"]) == ({}, [b"a"]), "it has no room"
+    take(recent, {b"a": b"6"})
     recent.clear()
     assert recent.find([b"a"]) == ({}, [b"a"])
+
+
+def test_room_is_counted_by_the_heaviest_rows() -> None:
+    recent = Recent()
+    take(recent, {b"heavy": b"x" * 500})
+    recent.turn(1000)
+    take(recent, {b"light": b"x"})
+    recent.turn(1000)
+    assert recent.find([b"heavy", b"light"]) == ({b"light": b"x"}, [b"heavy"])
+
+
+def test_rows_are_taken_anew_as_they_are_now() -> None:
+    recent = Recent()
+    take(recent, {b"written": b"1", b"both": b"1"})
+    recent.turn(1 << 20)
+    take(recent, {b"both": b"2", b"deleted": None, b"other": b"2"})
+    rows: dict[bytes, bytes | None] = dict.fromkeys([b"written", b"both", b"deleted", b"unknown", b"left"], b"0")
+    assert recent.renew(rows, [b"written", b"both", b"deleted", b"unknown", b"other"], 10) == 8
+    assert rows == {b"written": b"1", b"both": b"2", b"deleted": None, b"left": b"0"}
 
 
 def test_many_rows_are_written_at_once_few_and_busy_ones_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,10 @@ packed = st.dictionaries(keys, st.none() | st.binary(max_size=3))
 BOTH: Any = (
     (passes.pack_all, passes._pack_all),
     (passes.find_all, passes._find_all),
+    (passes.renew, passes._renew),
     (passes.count_new, passes._count_new),
 )
-(pack_all, find_all, count_new) = BOTH
+(pack_all, find_all, renew, count_new) = BOTH
 
 
 def outcome(call: Callable[..., Any], *arguments: Any) -> Any:
@@ -52,6 +53,23 @@ def test_rows_are_looked_for_in_one_place_and_then_in_another(
     assert (found, missing) == find_all[1](wanted, first, then)
     assert found == {key: (then | first)[key] for key in wanted if key in then | first}
     assert missing == [key for key in wanted if key not in found]
+
+
+@given(packed, st.lists(keys), packed, packed, st.integers(0, 9))
+def test_rows_are_taken_anew_while_there_is_room(
+    rows: dict[bytes, bytes | None],
+    named: list[bytes],
+    first: dict[bytes, bytes | None],
+    then: dict[bytes, bytes | None],
+    room: int,
+) -> None:
+    taken = dict(rows), dict(rows)
+    left = {way(each, named, first, then, room) for way, each in zip(renew, taken, strict=True)}
+    assert (taken[0], len(left)) == (taken[1], 1)
+    assert 0 <= left.pop() <= room
+    both = then | first
+    for key, row in rows.items():
+        assert taken[0].get(key, "left out") in ([both.get(key), "left out"] if key in named else [row])
 
 
 @given(packed, packed, packed)

@@ -7,6 +7,9 @@ needs the interpreter is left to the process thread.
 import weakref
 from collections.abc import Callable, Collection, Iterable
 
+from foldlog.engine.passes import Packed
+from foldlog.engine.recent import Recent
+
 _FIRST = 1_000  # rows
 
 
@@ -14,9 +17,10 @@ class Ahead:
     """Rows of one partition for one batch, as the store has them; it is told of whatever is committed since."""
 
     def __init__(self) -> None:
-        self.rows: dict[bytes, bytes | None] = {}
+        self.rows: Packed = {}
         self.whole = True  # whether all were read that were asked for
         self.changed: list[Collection[bytes]] = []
+        self._room = 0  # bytes that more rows may have
         self.hits = self.misses = 0  # rows that were in memory, and that were read from the store
 
     def read(self, keys: list[bytes], get_all: Callable[[list[bytes]], list[bytes | None]], room: int) -> None:
@@ -30,15 +34,13 @@ class Ahead:
             size += sum(map(len, filter(None, found)))
             read += len(found)
             keys, most = keys[most:], max(0, room - size) * read // max(1, size)
-        self.whole = not keys
+        self.whole, self._room = not keys, max(0, room - size)
 
-    def current(self) -> dict[bytes, bytes | None]:
-        """The rows without those that have changed meanwhile."""
-        rows = self.rows
+    def current(self, recent: Recent) -> Packed:
+        """The rows as they are now: those that have changed meanwhile are recent ones, or left to the batch."""
         while self.changed:
-            for key in rows.keys() & self.changed.pop():
-                del rows[key]
-        return rows
+            self._room = recent.renew(self.rows, self.changed.pop(), self._room)
+        return self.rows
 
 
 class Readings:

@@ -20,6 +20,13 @@ def pack_all(rows: dict[bytes, Any], pack: Callable[[Any], bytes]) -> tuple[dict
 def find_all(
     keys: Iterable[bytes], first: dict[bytes, bytes | None], then: dict[bytes, bytes | None]
 ) -> tuple[dict[bytes, bytes | None], list[bytes]]: ...
+def renew(
+    rows: dict[bytes, bytes | None],
+    keys: Iterable[bytes],
+    first: dict[bytes, bytes | None],
+    then: dict[bytes, bytes | None],
+    room: int,
+) -> int: ...
 def count_new(changed: dict[bytes, Any], cached: dict[bytes, Any], fetched: dict[bytes, bytes | None]) -> int: ...
 
 class Encoding:

@@ -30,6 +30,23 @@ def find_all(keys, dict first, dict then):
     return found, missing
 
 
+def renew(dict rows, keys, dict first, dict then, Py_ssize_t room):
+    cdef Py_ssize_t size
+    for key in keys:
+        if PyDict_GetItem(rows, key) == NULL:
+            continue
+        row = PyDict_GetItem(first, key)
+        if row == NULL:
+            row = PyDict_GetItem(then, key)
+        size = 0 if row == NULL or <object>row is None else PyBytes_GET_SIZE(<bytes>row)
+        if row == NULL or size > room:
+            del rows[key]
+        else:
+            rows[key] = <object>row
+            room -= size
+    return room
+
+
 def count_new(dict changed, dict cached, dict fetched):
     cdef Py_ssize_t count = 0
     for key in changed:

@@ -12,6 +12,8 @@ else:
 
 Packed = dict[bytes, bytes | None]
 
+_ABSENT = b"absent"  # known by its identity
+
 
 def weight(rows: Mapping[bytes, bytes | None]) -> int:
     """Bytes of rows."""
@@ -38,6 +40,22 @@ def _find_all(keys: Iterable[bytes], first: Packed, then: Packed) -> tuple[Packe
     return found, missing
 
 
+def _renew(rows: Packed, keys: Iterable[bytes], first: Packed, then: Packed, room: int) -> int:
+    """Takes rows anew, of some keys that are there, and drops those that are in neither place or have no room; gives
+    how many bytes are left of it."""
+    for key in keys:
+        if key not in rows:
+            continue
+        row = first[key] if key in first else then.get(key, _ABSENT)
+        size = 0 if row is None else len(row)
+        if row is _ABSENT or size > room:
+            del rows[key]
+        else:
+            rows[key] = row
+            room -= size
+    return room
+
+
 def _count_new(changed: dict[bytes, Any], cached: dict[bytes, Any], fetched: Packed) -> int:
     """How many changed rows were not there before: neither cached nor fetched."""
     return sum(key not in cached and fetched.get(key) is None for key in changed)
@@ -45,7 +63,14 @@ def _count_new(changed: dict[bytes, Any], cached: dict[bytes, Any], fetched: Pac
 
 pack_all: Callable[[dict[bytes, Any], Callable[[Any], bytes]], tuple[Packed, int]]
 find_all: Callable[[Iterable[bytes], Packed, Packed], tuple[Packed, list[bytes]]]
+renew: Callable[[Packed, Iterable[bytes], Packed, Packed, int], int]
 count_new: Callable[[dict[bytes, Any], dict[bytes, Any], Packed], int]
-pack_all, find_all, count_new = (
-    (compiled.pack_all, compiled.find_all, compiled.count_new) if AVAILABLE else (_pack_all, _find_all, _count_new)
-)
+if AVAILABLE:
+    pack_all, find_all, renew, count_new = (
+        compiled.pack_all,
+        compiled.find_all,
+        compiled.renew,
+        compiled.count_new,
+    )
+else:
+    pack_all, find_all, renew, count_new = _pack_all, _find_all, _renew, _count_new

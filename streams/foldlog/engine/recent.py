@@ -1,4 +1,4 @@
-"""Packed rows of one partition that were committed lately: those the store does not have yet, and those it got last.
+"""Packed rows of one partition that were committed lately: those the store does not have yet, and those it got before.
 
 A busy row is written once for its many changes, and is read from here, not from the store. After a crash the log has
 what is missing.
@@ -7,40 +7,45 @@ what is missing.
 import time
 from collections.abc import Iterable, Mapping
 
-from foldlog.engine.passes import Packed, find_all
+from foldlog.engine.passes import Packed, find_all, renew
 
 MANY = 5_000  # rows
 _WAIT = 3.0  # s: so long rows wait that may change again
+_AROUND = 150  # bytes of a row beside its own: the object, its key, their place in a dictionary
 _HEAVIEST = 16 << 20  # bytes that may wait, or as many as may be cached
 
 
 class Recent:
-    """What waits and what was written last; a row of None is deleted.
+    """What waits and what was written lately; a row of None is deleted.
 
     The process thread changes them. Another may `find` rows, which are as they were at some moment of its search.
     """
 
     def __init__(self) -> None:
         self.waiting: Packed = {}
-        self._taken = self._size = 0  # rows that were taken since it was empty, and bytes of them
+        self.weight = 0  # bytes of it, each row as often as it was taken
+        self._taken = 0  # so many rows
         self._written: Packed = {}
+        self._each = 0  # bytes of one of them, at most
         self._due = time.monotonic() + _WAIT
 
     def take(self, rows: Mapping[bytes, bytes | None], size: int) -> None:
         """Takes rows that were committed, of so many bytes."""
         self.waiting |= rows
         self._taken += len(rows)
-        self._size += size
-
-    @property
-    def weight(self) -> int:
-        """Bytes of what waits, as far as rows are alike; those that later ones replaced are gone."""
-        return self._size * len(self.waiting) // max(1, self._taken)
+        self.weight += size
 
     def find(self, keys: Iterable[bytes]) -> tuple[Packed, list[bytes]]:
         """The rows that are here, and the keys of the others."""
         waiting, written = self.waiting, self._written  # in this order: see `turn`
         return find_all(keys, waiting, written)
+
+    def renew(self, rows: Packed, keys: Iterable[bytes], room: int) -> int:
+        """Takes some of these rows anew, and drops those that are not here or have no room; gives what is left of it.
+
+        The process thread asks.
+        """
+        return renew(rows, keys, self.waiting, self._written, room)
 
     def ripe(self, again: bool) -> int:
         """How many rows should be written now: they have waited, or are many of which few will change `again` soon."""
@@ -52,13 +57,18 @@ class Recent:
         return self.weight >= max(_HEAVIEST, memory)
 
     def turn(self, room: int) -> None:
-        """The store has what has waited; it is kept where there is room for so many bytes."""
-        self._written = self.waiting if self.weight <= room else {}  # first: who looks in between finds them twice
+        """The store has what has waited; it is kept, with what was before, while there is room for so many bytes."""
+        each = _AROUND + self.weight // max(1, self._taken)
+        self._each = max(self._each, each)
+        self._written.update(self.waiting)  # first: who looks in between finds them twice
+        if len(self._written) * self._each > room:
+            self._written = self.waiting if len(self.waiting) * each <= room else {}
+            self._each = each
         self.waiting = {}
-        self._taken = self._size = 0
+        self.weight = self._taken = 0
         self._due = time.monotonic() + _WAIT
 
     def clear(self) -> None:
         """Forgets them."""
         self.waiting, self._written = {}, {}
-        self._taken = self._size = 0
+        self.weight = self._taken = 0

@@ -61,7 +61,7 @@ class Rows(Generic[T]):
     def fetch(self, keys: Iterable[bytes]) -> None:
         """Reads rows that this batch will ask for: together they cost half of what they cost one by one."""
         if not self.changed:  # else `apply` must know of each that it was there
-            self.fetched = {} if self._ahead is None else self._ahead.current()
+            self.fetched = {} if self._ahead is None else self._ahead.current(self.recent)
             self.cache.shrink()
         found, missing = self.recent.find(set(keys).difference(self.cached, self.fetched))
         read = self.store.get_all(missing)
@@ -95,7 +95,7 @@ class Rows(Generic[T]):
         """Takes the rows that were read ahead; False where a batch has yet to read what it will ask for."""
         if self._ahead is None or not self._ahead.whole or self.changed:
             return False
-        self.fetched = self._ahead.current()
+        self.fetched = self._ahead.current(self.recent)
         return True
 
     @property
