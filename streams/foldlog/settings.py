@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     batch_records: int = Field(default=15_000, ge=1, le=100_000, description="most records in one transaction")
     batch_ms: int = Field(default=20, ge=1, le=10_000, description="how long a batch waits to fill, in ms")
     snapshot_events: int = Field(
-        default=50_000,
+        default=100_000,
         ge=1,
         description="a partition's events without a checkpoint before its aggregates are snapshotted",
     )

@@ -28,6 +28,7 @@ _MOST_SEEN = 200_000
 _MANY = 0.4  # rows changed per record of the log: from here on they go along with their batches,
 _MOST = 0.6  # where a sweep finds them in memory, from here on
 _FEW = 0.3  # and up to here a sweep writes them again
+_OFTEN = 10  # checkpoints for one of a sweep, where rows go along: they cost nothing but themselves
 _LEAST = 50  # rows in a turn; otherwise as many as the batch has records, so that new rows do not outrun the sweep
 
 
@@ -130,7 +131,8 @@ class Snapshots:
 
     def _written(self, course: _Course, rows: Rows[Any], most: int) -> Collection[tuple[bytes, bytes | None]]:
         course.checkpoint = None
-        if course.sweep is None and rows.position - rows.store.since >= self._every:
+        due = self._every // _OFTEN if course.along else self._every
+        if course.sweep is None and rows.position - rows.store.since >= due:
             self._begin(course, rows)
         course.pace.see(rows.position, rows.packed)
         rows.marking = not course.along
@@ -152,14 +154,18 @@ class Snapshots:
 
     def _begin(self, course: _Course, rows: Rows[Any]) -> None:
         """Begins a sweep; where rows have gone along there is nothing to sweep, and the checkpoint comes at once."""
-        rate = course.pace.rate(rows.position)
-        course.pace = _Pace(rows.position)
         if course.along:
             course.checkpoint = rows.position
-            course.along = rate > _FEW
-            return
-        course.sweep = _swept(rows)
-        course.along = rate >= (_MOST if rows.small else _MANY)
+            if rows.position - course.pace.start >= self._every:
+                course.along = self._rate(course, rows) > _FEW
+        else:
+            course.sweep = _swept(rows)
+            course.along = self._rate(course, rows) >= (_MOST if rows.small else _MANY)
+
+    def _rate(self, course: _Course, rows: Rows[Any]) -> float:
+        """Rows for a record of the log until now, from where they are counted anew."""
+        pace, course.pace = course.pace, _Pace(rows.position)
+        return pace.rate(rows.position)
 
     def committed(self, partitions: Mapping[int, Rows[Any]]) -> None:
         """The batch's transaction is committed: its turns are done."""
