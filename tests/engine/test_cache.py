@@ -73,6 +73,22 @@ def test_room_is_counted_by_the_heaviest_rows() -> None:
     assert recent.find([b"heavy", b"light"]) == ({b"light": b"x"}, [b"heavy"])
 
 
+def test_every_row_is_there_until_one_has_no_room() -> None:
+    recent = Recent()
+    recent.fill([(b"a", b"1"), (b"b", b"2")], 301)
+    assert (recent.complete, recent.find([b"a"])) == (False, ({}, [b"a"]))
+    recent.fill([(b"a", b"1"), (b"b", b"2")], 302)
+    assert (recent.complete, recent.find([b"a", b"b"])) == (True, ({b"a": b"1", b"b": b"2"}, []))
+    take(recent, {b"a": b"3"})
+    recent.turn(302)
+    assert (recent.complete, recent.find([b"a", b"b"])) == (True, ({b"a": b"3", b"b": b"2"}, []))
+    take(recent, {b"c": b"4"})
+    recent.turn(302)
+    assert (recent.complete, recent.find([b"c"])) == (False, ({b"c": b"4"}, []))
+    recent.fill([], 0)
+    assert recent.complete, "nothing is all there is"
+
+
 def test_rows_are_taken_anew_as_they_are_now() -> None:
     recent = Recent()
     take(recent, {b"written": b"1", b"both": b"1"})

@@ -13,6 +13,7 @@ from tests.engine.plain_rows import fresh, look_at, pack
 
 def test_what_was_read_ahead_is_what_is_committed_whatever_another_thread_did_meanwhile() -> None:
     with fresh(1000) as rows, ThreadPoolExecutor(1) as poll:
+        rows.recent.complete = False  # else nothing would be read ahead
         draw = random.Random(7)
         table: dict[bytes, str] = {}
         position, until, renewed = 0, time.monotonic() + 2, 0
@@ -45,6 +46,7 @@ def test_no_more_is_read_ahead_than_there_is_room_for(room: int, read: int) -> N
     with fresh(1000) as rows:
         keys = [b"%d" % number for number in range(5000)]
         rows.store.apply(dict.fromkeys(keys, b"x" * 100), 1, 5000)
+        rows.forget()
         found = rows.read_ahead(keys, room)
         assert (len(found.rows), found.whole) == (read, read == 5000)
         rows.forget()
@@ -56,6 +58,7 @@ def test_no_more_is_read_ahead_than_there_is_room_for(room: int, read: int) -> N
 
 def test_rows_that_changed_are_taken_anew_where_they_have_room() -> None:
     with fresh(1000) as rows:
+        rows.recent.complete = False  # else nothing would be read ahead
         read = rows.read_ahead([b"a", b"b", b"c"], 300)
         for position, key in enumerate((b"a", b"b", b"d"), 1):
             look_at(rows, key, together=False)

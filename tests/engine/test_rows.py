@@ -20,7 +20,7 @@ step = st.one_of(
     st.tuples(st.sampled_from(["set", "fetch and set"]), keys, st.none() | row),
     st.tuples(st.just("get"), keys, st.none()),
     st.tuples(
-        st.sampled_from(["commit", "write", "drop", "forget", "reopen", "read ahead", "begin"]),
+        st.sampled_from(["commit", "write", "drop", "forget", "reopen", "fill", "read ahead", "begin"]),
         st.just(b""),
         st.none(),
     ),
@@ -38,6 +38,11 @@ CHANGED_SINCE = [
 READ_AMID_CHANGES = [
     *[("set", b"b", "1"), ("commit", b"", None), ("write", b"", None), ("read ahead", b"", None), ("begin", b"", None)],
     *[("set", b"b", "22"), ("get", b"d", None), ("commit", b"", None)],
+]
+
+AGAIN_IN_THE_NEXT_PORTION = [
+    *[("read ahead", b"", None), ("begin", b"", None), ("get", b"d", None), ("set", b"d", "1"), ("commit", b"", None)],
+    ("get", b"d", None),
 ]
 
 
@@ -65,8 +70,8 @@ class Model:
                 assert self.rows.get(key) == self.current.get(key)
             case "commit":
                 self.commit()
-            case "write":
-                self.rows.write()
+            case "write" | "fill":
+                self.write(fill=what == "fill")
             case "drop":
                 self.drop()
             case "read ahead":
@@ -90,6 +95,11 @@ class Model:
             self.rows.apply(self.position)
             self.committed = self.current
 
+    def write(self, *, fill: bool) -> None:
+        self.rows.write()
+        if fill:
+            self.rows.fill()
+
     def drop(self) -> None:
         self.rows.drop()
         self.current = self.committed
@@ -108,6 +118,12 @@ class Model:
         assert {key: unpack(row) for key, row in rows.store.rows()} == written[0]
         assert (rows.store.position, rows.store.count) == (written[1], len(written[0]))
         assert (rows.position, rows.count) == (self.position, len(self.committed))
+        if rows.recent.complete:
+            found, missing = rows.recent.find(self.committed)
+            assert ({key: unpack(row) for key, row in found.items() if row is not None}, missing) == (
+                self.committed,
+                [],
+            )
 
 
 @settings(max_examples=100, deadline=None)
@@ -115,6 +131,7 @@ class Model:
 @example(AGAIN, 0, 1000)
 @example(CHANGED_SINCE, 0, 1000)
 @example(READ_AMID_CHANGES, 0, 1000)
+@example(AGAIN_IN_THE_NEXT_PORTION, 0, 1000)
 def test_rows_are_a_dictionary_that_can_be_committed_and_rolled_back(
     steps: list[tuple[str, bytes, str | None]], memory: int, room: int
 ) -> None:
@@ -126,6 +143,37 @@ def test_rows_are_a_dictionary_that_can_be_committed_and_rolled_back(
             model.check()
         for key in (b"a", b"b", b"c", b"d"):
             assert rows.get(key) == model.current.get(key)
+
+
+def test_a_store_whose_rows_have_room_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    with fresh(4 * 160) as rows:
+        rows.store.apply({b"%d" % number: pack("row") for number in range(4)}, 1, 4)
+        for most, filled in ((3, False), (4, True)):
+            monkeypatch.setattr(module, "_MOST_FILLED", most)
+            rows.forget()
+            rows.fill()
+            assert rows.recent.complete == filled
+        rows.cache.memory -= 1
+        rows.forget()
+        rows.fill()
+        assert not rows.recent.complete, "the last has no room"
+
+
+def test_where_all_rows_are_in_memory_the_store_is_not_asked() -> None:
+    with fresh(1 << 20) as rows:
+        rows.store.apply({b"a": pack("row")}, 1, 1)
+        rows.forget()
+        rows.fill()
+        rows.store.close()
+        rows.fetch([b"a", b"new"])
+        rows.set(b"a", "changed")
+        rows.set(b"new", "row")
+        assert rows.pack()
+        rows.apply(2)
+        rows.adopt(rows.read_ahead([b"a", b"newer"], 1 << 20))
+        assert rows.take_ahead()
+        assert [rows.get(key) for key in (b"a", b"new", b"newer")] == ["changed", "row", None]
+        assert (rows.count, rows.misses) == (2, 0)
 
 
 def without(table: dict[bytes, str], key: bytes) -> dict[bytes, str]:

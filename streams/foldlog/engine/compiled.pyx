@@ -6,6 +6,7 @@ is taken, whose answer holds. So nothing is changed here before everything of a 
 """
 
 from cpython.dict cimport PyDict_GetItem
+from cpython.object cimport PyObject
 
 include "wire.pxi"
 include "packing.pxi"
@@ -28,7 +29,8 @@ cdef class Commands(Remembering):
     # Of the partition whose records are at hand:
     cdef object rows
     cdef Unpacking unpacking
-    cdef dict changed, cached, fetched
+    cdef dict changed, cached, fetched, waiting, written
+    cdef bint complete
     cdef list events
     cdef int64_t partition, hits
     # Of the command that is at hand:
@@ -68,6 +70,8 @@ cdef class Commands(Remembering):
         self.leave()
         self.rows = rows[partition]
         self.changed, self.cached, self.fetched = self.rows.changed, self.rows.cached, self.rows.fetched
+        recent = self.rows.recent
+        self.waiting, self.written, self.complete = recent.waiting, recent.written, recent.complete
         self.unpacking = unpacking_of(self.rows)
         self.events = work.events.setdefault(partition, [])
         self.partition = partition
@@ -78,6 +82,7 @@ cdef class Commands(Remembering):
         if self.rows is not None:
             self.rows.hits += self.hits
         self.rows = self.unpacking = self.changed = self.cached = self.fetched = self.events = None
+        self.waiting = self.written = None
         self.partition, self.hits = -1, 0
         return 0
 
@@ -95,8 +100,10 @@ cdef class Commands(Remembering):
         if found != NULL:
             return <object>found
         found = PyDict_GetItem(self.fetched, key)
+        if found == NULL and self.complete:
+            found = self.committed(key)
         if found == NULL:
-            aggregate = self.rows.get(key)
+            aggregate = None if self.complete else self.rows.get(key)
         elif <object>found is None:
             aggregate = None
         else:
@@ -108,6 +115,16 @@ cdef class Commands(Remembering):
         if aggregate is None and key != self.reserved and self.home(key) == self.partition:
             return self.blank
         return aggregate
+
+    cdef PyObject* committed(self, bytes key) except? NULL:
+        """The row of a key where all are in memory, NULL where there is none; that it was there is kept for `Rows.apply`."""
+        cdef PyObject* found = PyDict_GetItem(self.waiting, key)
+        if found == NULL:
+            found = PyDict_GetItem(self.written, key)
+        if found != NULL:
+            self.fetched[key] = <object>found
+            self.hits += 1
+        return found
 
     cdef bint one(self, message, dict rows, work) except -1:
         """One command; False where it must go the long way, of which nothing is done then."""

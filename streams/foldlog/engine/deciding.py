@@ -53,6 +53,7 @@ class Deciding(Aggregates):
     """One decider over its commands topic; the events topic is its log."""
 
     kind = "decider"
+    foresees = True
 
     def __init__(
         self, topology: Topology, decider: Decider[Any, Any, Any], codec: Codec, *, compiled: bool = True

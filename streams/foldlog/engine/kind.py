@@ -106,6 +106,7 @@ class State(ABC, Generic[T]):
     """Rows by key, restored from the topic `log`."""
 
     log: str
+    foresees: bool = False  # whether the rows that records ask for are `wanted` before they are decoded
     forgets: bool = True  # its log has tombstones, which are dropped after a day
     snapshots = ""  # the topic of its snapshots, if its log is not its rows
     count: int  # partitions of its log, and of whatever it follows
@@ -124,7 +125,7 @@ class State(ABC, Generic[T]):
         return found if isinstance(found, Checkpoint) else None
 
     def wanted(self, messages: Sequence[Received]) -> Mapping[int, list[bytes]]:
-        """Keys of the rows that records ask for, by partition, where that is known before they are decoded."""
+        """Keys of the rows that records ask for, by partition, where that is foreseen."""
         return {}
 
     @abstractmethod

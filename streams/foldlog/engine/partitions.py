@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,13 +41,12 @@ class Partitions:
 
     def prepared(self, item: Assignment | Batch) -> Assignment | Batch:
         """What the poll thread hands over next, with the rows that it will ask for; called by that thread."""
-        if not isinstance(item, Batch) or len(item.messages) < LEAST_AHEAD:
+        if not isinstance(item, Batch) or len(item.messages) < LEAST_AHEAD or not self.kind.foresees:
             return item
-        wanted = self.kind.wanted(item.messages)
-        if not wanted or not self._settled.acquire(blocking=False):
+        if not self._settled.acquire(blocking=False):
             return item
         try:
-            return replace(item, ahead=self._read_ahead(wanted))
+            return replace(item, ahead=self._read_ahead(item.messages))
         except StoreError as error:  # the process thread will meet it too
             log.debug("not read ahead", because=str(error))
             return item
@@ -100,6 +99,7 @@ class Partitions:
                 self._progress(len(messages))
             for rows in self.rows.values():
                 rows.write()
+                rows.fill()
             self.count()
 
     def _progress(self, records: int) -> None:
@@ -170,9 +170,11 @@ class Partitions:
             self._counters.cache_misses += misses
         self._counters.rows = sum(rows.count for rows in self.rows.values())
 
-    def _read_ahead(self, wanted: Mapping[int, list[bytes]]) -> dict[int, Ahead]:
+    def _read_ahead(self, messages: Sequence[Received]) -> dict[int, Ahead]:
+        complete = all(rows.recent.complete for rows in self.rows.values())
+        wanted = {} if complete else self.kind.wanted(messages)
         room = HEAVIEST // max(1, len(self.rows))
-        return {number: rows.read_ahead(wanted[number], room) for number, rows in self.rows.items() if number in wanted}
+        return {number: rows.read_ahead(wanted.get(number, ()), room) for number, rows in self.rows.items()}
 
     def _distrust(self, rows: Rows[Any], high: int) -> None:
         store, why = rows.store, ""

@@ -25,8 +25,9 @@ class Recent:
         self.waiting: Packed = {}
         self.weight = 0  # bytes of it, each row as often as it was taken
         self._taken = 0  # so many rows
-        self._written: Packed = {}
+        self.written: Packed = {}
         self._each = 0  # bytes of one of them, at most
+        self.complete = False  # whether every row of the store is here, so that one that is not is nowhere
         self._due = time.monotonic() + _WAIT
 
     def take(self, rows: Mapping[bytes, bytes | None], size: int) -> None:
@@ -37,7 +38,7 @@ class Recent:
 
     def find(self, keys: Iterable[bytes]) -> tuple[Packed, list[bytes]]:
         """The rows that are here, and the keys of the others."""
-        waiting, written = self.waiting, self._written  # in this order: see `turn`
+        waiting, written = self.waiting, self.written  # in this order: see `turn`
         return find_all(keys, waiting, written)
 
     def renew(self, rows: Packed, keys: Iterable[bytes], room: int) -> int:
@@ -45,7 +46,7 @@ class Recent:
 
         The process thread asks.
         """
-        return renew(rows, keys, self.waiting, self._written, room)
+        return renew(rows, keys, self.waiting, self.written, room)
 
     def ripe(self, again: bool) -> int:
         """How many rows should be written now: they have waited, or are many of which few will change `again` soon."""
@@ -60,9 +61,10 @@ class Recent:
         """The store has what has waited; it is kept, with what was before, while there is room for so many bytes."""
         each = _AROUND + self.weight // max(1, self._taken)
         self._each = max(self._each, each)
-        self._written.update(self.waiting)  # first: who looks in between finds them twice
-        if len(self._written) * self._each > room:
-            self._written = self.waiting if len(self.waiting) * each <= room else {}
+        self.written.update(self.waiting)  # first: who looks in between finds them twice
+        if len(self.written) * self._each > room:
+            self.complete = False
+            self.written = self.waiting if len(self.waiting) * each <= room else {}
             self._each = each
         self.waiting = {}
         self.weight = self._taken = 0
@@ -70,5 +72,18 @@ class Recent:
 
     def clear(self) -> None:
         """Forgets them."""
-        self.waiting, self._written = {}, {}
+        self.waiting, self.written = {}, {}
         self.weight = self._taken = 0
+        self.complete = False
+
+    def fill(self, rows: Iterable[tuple[bytes, bytes]], room: int) -> None:
+        """Takes all rows of the store, while nothing waits; none where they have no room of so many bytes."""
+        written: Packed = {}
+        size = 0
+        for key, row in rows:
+            written[key] = row
+            size += len(row)
+            if size + len(written) * _AROUND > room:
+                return
+        self.written, self.complete = written, True
+        self._each = _AROUND + size // max(1, len(written))

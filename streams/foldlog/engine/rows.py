@@ -17,6 +17,7 @@ T = TypeVar("T")
 _MOST_UNLOADED = 50_000  # rows, while they are loaded
 _HEAVIEST = 16 << 20  # bytes of them
 _LEAST_LOADED = 5_000  # rows: a table of fewer costs more than it saves
+_MOST_FILLED = 50_000  # rows that are read before any is asked for: in order they cost a third
 _MOST_MET = 2_000_000  # keys kept to count a store that is loaded; beyond, it is asked for each
 _AGAIN = 0.75  # of the rows that were asked for
 _ABSENT = object()
@@ -53,6 +54,7 @@ class Rows(Generic[T]):
         self._met: set[bytes] | None = None if store.count else set()
         self._pack = pack
         self.recent = Recent()
+        self.recent.complete = not store.count
         self.fetched: dict[bytes, bytes | None] = {}
         self._readings = Readings()
         self._ahead: Ahead | None = None
@@ -64,7 +66,7 @@ class Rows(Generic[T]):
             self.fetched = {} if self._ahead is None else self._ahead.current(self.recent)
             self.cache.shrink()
         found, missing = self.recent.find(set(keys).difference(self.cached, self.fetched))
-        read = self.store.get_all(missing)
+        read = [None] * len(missing) if self.recent.complete else self.store.get_all(missing)
         self.fetched |= found
         self.fetched.update(zip(missing, read, strict=True))
         self.hits += len(found)
@@ -73,9 +75,12 @@ class Rows(Generic[T]):
     def read_ahead(self, keys: Iterable[bytes], room: int) -> Ahead:
         """Reads rows that the next batch will ask for, as another thread than that which uses all else here.
 
-        Those from the store have room for so many bytes; where they are more, some are left to the batch.
+        Those from the store have room for so many bytes; where they are more, some are left to the batch. So are all
+        where all are in memory.
         """
         ahead = self._readings.begin()
+        if self.recent.complete:
+            return ahead
         ahead.rows, missing = self.recent.find(set(keys))
         ahead.read(missing, self.store.get_all, room)
         return ahead
@@ -219,7 +224,13 @@ class Rows(Generic[T]):
         self.settled = set()
         self.marking = self._marks
         self.position, self.count = self.store.position, self.store.count
+        self.recent.complete = not self.count
         self._met = None if self.count else set()
+
+    def fill(self) -> None:
+        """Reads the rows of the store that were just written or loaded, where all have room in memory."""
+        if not self.recent.complete and self.store.count <= _MOST_FILLED:
+            self.recent.fill(self.store.rows(), self.cache.memory)
 
     def packed_of(self, keys: Iterable[bytes]) -> dict[bytes, bytes | None]:
         """Rows as bytes, as this batch has them; to pack one that is cached costs a third of what reading it does."""
@@ -260,6 +271,8 @@ class Rows(Generic[T]):
 
     def _committed(self, key: bytes) -> bytes | None:
         found, missing = self.recent.find([key])
+        if missing and self.recent.complete:
+            return None
         packed = self.store.get(key) if missing else found[key]
         if packed is not None:
             self.hits += not missing
