@@ -21,7 +21,7 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9._-]{1,100}$",
         description="this process's stable name; default: a free slot",
     )
-    batch_records: int = Field(default=15_000, ge=1, le=100_000, description="most records in one transaction")
+    batch_records: int = Field(default=10_000, ge=1, le=100_000, description="most records in one transaction")
     batch_ms: int = Field(default=20, ge=1, le=10_000, description="how long a batch waits to fill, in ms")
     snapshot_events: int = Field(
         default=100_000,

@@ -8,7 +8,6 @@ import pytest
 from foldlog.cluster import Cluster
 from foldlog.core.errors import StoreError
 from foldlog.engine import partitions as module
-from foldlog.engine import rows as module_of_rows
 from foldlog.engine.ahead import Ahead
 from foldlog.engine.batch import Assignment, Batch, Received
 from foldlog.engine.partitions import Partitions
@@ -49,7 +48,7 @@ class Busy(Seen):
 def however_few(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch of one record has its rows read ahead, and a store of one row is too large to be read whole."""
     monkeypatch.setattr(module, "LEAST_AHEAD", 1)
-    monkeypatch.setattr(module_of_rows, "_MOST_FILLED", 0)
+    monkeypatch.setattr(module, "_MOST_FILLED", 0)
 
 
 @pytest.fixture
@@ -91,7 +90,7 @@ def test_a_few_are_read_when_they_are_wanted_and_cached(context: Context, monkey
 
 
 def test_where_all_rows_have_room_none_is_read_for_a_batch(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module_of_rows, "_MOST_FILLED", 1000)
+    monkeypatch.setattr(module, "_MOST_FILLED", 1000)
     context.send(*(Add(name, 2) for name in (*NAMES, "new")))
     with Line(context, Made(partitions=Seen)).running() as line:
         eventually(lambda: line.counters.records == len(NAMES) + 1)

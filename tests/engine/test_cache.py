@@ -54,10 +54,10 @@ def test_what_was_written_is_found_while_there_is_room() -> None:
     recent.turn(1 << 20)
     assert recent.find([b"a", b"b", b"c"]) == ({b"a": b"2", b"b": None, b"c": b"3"}, [])
     take(recent, {b"a": b"4"})
-    recent.turn(400)
+    recent.turn(375)
     assert recent.find([b"a", b"b", b"c"]) == ({b"a": b"4"}, [b"b", b"c"]), "the older ones have no room"
     take(recent, {b"a": b"5" * 251})
-    recent.turn(400)
+    recent.turn(375)
     assert recent.find([b"a"]) == ({}, [b"a"]), "it has no room"
     take(recent, {b"a": b"6"})
     recent.clear()
@@ -75,15 +75,15 @@ def test_room_is_counted_by_the_heaviest_rows() -> None:
 
 def test_every_row_is_there_until_one_has_no_room() -> None:
     recent = Recent()
-    recent.fill([(b"a", b"1"), (b"b", b"2")], 301)
+    recent.fill([(b"a", b"1"), (b"b", b"2")], 251)
     assert (recent.complete, recent.find([b"a"])) == (False, ({}, [b"a"]))
-    recent.fill([(b"a", b"1"), (b"b", b"2")], 302)
+    recent.fill([(b"a", b"1"), (b"b", b"2")], 252)
     assert (recent.complete, recent.find([b"a", b"b"])) == (True, ({b"a": b"1", b"b": b"2"}, []))
     take(recent, {b"a": b"3"})
-    recent.turn(302)
+    recent.turn(252)
     assert (recent.complete, recent.find([b"a", b"b"])) == (True, ({b"a": b"3", b"b": b"2"}, []))
     take(recent, {b"c": b"4"})
-    recent.turn(302)
+    recent.turn(252)
     assert (recent.complete, recent.find([b"c"])) == (False, ({b"c": b"4"}, []))
     recent.fill([], 0)
     assert recent.complete, "nothing is all there is"

@@ -98,7 +98,7 @@ class Model:
     def write(self, *, fill: bool) -> None:
         self.rows.write()
         if fill:
-            self.rows.fill()
+            self.rows.fill(4)
 
     def drop(self) -> None:
         self.rows.drop()
@@ -145,17 +145,16 @@ def test_rows_are_a_dictionary_that_can_be_committed_and_rolled_back(
             assert rows.get(key) == model.current.get(key)
 
 
-def test_a_store_whose_rows_have_room_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    with fresh(4 * 160) as rows:
+def test_a_store_whose_rows_have_room_is_read_whole() -> None:
+    with fresh(4 * 135) as rows:
         rows.store.apply({b"%d" % number: pack("row") for number in range(4)}, 1, 4)
         for most, filled in ((3, False), (4, True)):
-            monkeypatch.setattr(module, "_MOST_FILLED", most)
             rows.forget()
-            rows.fill()
+            rows.fill(most)
             assert rows.recent.complete == filled
         rows.cache.memory -= 1
         rows.forget()
-        rows.fill()
+        rows.fill(4)
         assert not rows.recent.complete, "the last has no room"
 
 
@@ -163,7 +162,7 @@ def test_where_all_rows_are_in_memory_the_store_is_not_asked() -> None:
     with fresh(1 << 20) as rows:
         rows.store.apply({b"a": pack("row")}, 1, 1)
         rows.forget()
-        rows.fill()
+        rows.fill(1)
         rows.store.close()
         rows.fetch([b"a", b"new"])
         rows.set(b"a", "changed")

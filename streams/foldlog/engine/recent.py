@@ -11,7 +11,7 @@ from foldlog.engine.passes import Packed, find_all, renew
 
 MANY = 5_000  # rows
 _WAIT = 5.0  # s: so long rows wait that may change again
-_AROUND = 150  # bytes of a row beside its own: the object, its key, their place in a dictionary
+_AROUND = 125  # bytes of a row beside its own: the object, its key, their place in a dictionary
 _HEAVIEST = 16 << 20  # bytes that may wait, or as many as may be cached
 
 

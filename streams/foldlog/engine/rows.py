@@ -17,7 +17,6 @@ T = TypeVar("T")
 _MOST_UNLOADED = 50_000  # rows, while they are loaded
 _HEAVIEST = 16 << 20  # bytes of them
 _LEAST_LOADED = 5_000  # rows: a table of fewer costs more than it saves
-_MOST_FILLED = 50_000  # rows that are read before any is asked for: in order they cost a third
 _MOST_MET = 2_000_000  # keys kept to count a store that is loaded; beyond, it is asked for each
 _AGAIN = 0.75  # of the rows that were asked for
 _ABSENT = object()
@@ -227,9 +226,9 @@ class Rows(Generic[T]):
         self.recent.complete = not self.count
         self._met = None if self.count else set()
 
-    def fill(self) -> None:
-        """Reads the rows of the store that were just written or loaded, where all have room in memory."""
-        if not self.recent.complete and self.store.count <= _MOST_FILLED:
+    def fill(self, most: int) -> None:
+        """Reads all rows of the store, while nothing waits, where they are at most so many and have room in memory."""
+        if not self.recent.complete and self.store.count <= most:
             self.recent.fill(self.store.rows(), self.cache.memory)
 
     def packed_of(self, keys: Iterable[bytes]) -> dict[bytes, bytes | None]:
