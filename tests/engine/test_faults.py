@@ -26,7 +26,7 @@ class WithBrokenHeaders:
 class StoreOfGarbage:
     """A store that holds bytes of another shape."""
 
-    path, position, count = "store", 0, 0
+    path, position, count = "store", 0, 1
 
     def get(self, key: bytes) -> bytes:
         return key

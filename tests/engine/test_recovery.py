@@ -98,8 +98,11 @@ def test_a_worker_without_its_state_goes_on_with_the_next_versions(
     assert restarted.worker.errors == []
 
 
-def test_damage_that_shows_while_working_is_healed_at_once(own_bank: Bank, start: Start, state: Path) -> None:
-    """A table's blocks are read when a row of them is needed: long after the start."""
+@pytest.mark.parametrize(("cache_mb", "shown"), [("0", "block checksum mismatch"), ("128", "it ends in the middle")])
+def test_damage_that_shows_late_is_healed_at_once(
+    own_bank: Bank, start: Start, state: Path, cache_mb: str, shown: str
+) -> None:
+    """A table's blocks are read when a row of them is needed: while working, or when rows that have room are read."""
     bank, worker = own_bank, start("account").ready()
     accounts = [bank.account_on(0) for _ in range(300)]
     bank.send(*(Open(account, "ada" * 50) for account in accounts))
@@ -110,12 +113,12 @@ def test_damage_that_shows_while_working_is_healed_at_once(own_bank: Bank, start
     content = table.read_bytes()
     quarter = len(content) // 4
     table.write_bytes(content[: 2 * quarter] + b"\x5a" * quarter + content[3 * quarter :])  # where the rows are
-    worker = start("account").ready()
-    assert "store deleted" not in worker.output
+    worker = start("account", FOLDLOG_CACHE_MB=cache_mb).ready()
+    assert ("store deleted" in worker.output) == (cache_mb != "0")
     bank.send(*(Post(account, ten) for account in accounts))
     eventually(lambda: len(bank.log()) >= 600)
     assert sorted(meta.version for _, meta in bank.log()) == [1] * 300 + [2] * 300
-    assert "block checksum mismatch" in worker.output
+    assert shown in worker.output
     assert worker.stop() == 0
 
 

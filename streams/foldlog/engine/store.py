@@ -102,9 +102,12 @@ class Store:
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Every key and row."""
-        found = self._db.items(from_key=_ROW, read_opt=_in_order())
-        for key, row in self._until_other(_ROW, found, lambda each: bytes(each[0])):
-            yield key[1:], row
+        return (
+            (key[1:], row)
+            for key, row in self._until_other(
+                _ROW, self._db.items(from_key=_ROW, read_opt=_in_order()), lambda each: bytes(each[0])
+            )
+        )
 
     def take_marks(self) -> tuple[list[bytes], bool]:
         """The marks, the oldest first, and whether they stand for every row; what changes later is marked anew.
