@@ -117,7 +117,7 @@ cdef class Commands(Remembering):
         return aggregate
 
     cdef PyObject* committed(self, bytes key) except? NULL:
-        """The row of a key where all are in memory, NULL where there is none; that it was there is kept for `Rows.apply`."""
+        """The row of a key where all are in memory, or NULL; `Rows.apply` must know that it was there."""
         cdef PyObject* found = PyDict_GetItem(self.waiting, key)
         if found == NULL:
             found = PyDict_GetItem(self.written, key)
