@@ -95,6 +95,28 @@ def test_what_goes_the_usual_way_goes_the_short_one(counters: Sides, monkeypatch
     assert long_way == ([3, 4] if shortcut.AVAILABLE else [0, 1, 2, 3, 4])
 
 
+@pytest.mark.parametrize("ways", ["short", "short long", "short long short", "long short"])
+def test_a_row_is_bytes_as_soon_as_it_changes_where_none_is_cached(counters: Sides, ways: str) -> None:
+    kind, rows = counters.kinds["short"], counters.rows()["short"]
+    for own in rows.values():
+        own.adopt(own.read_ahead([b"ada"], 1 << 20))
+    actors = {"short": b"a", "long": "é".encode()}  # the short way leaves what is not ASCII to the long one
+    commands = [Sent(Add("ada", 5), [("actor", actors[way])], 9, "", 0) for way in ways.split()]
+    messages = [message_of(each, counters, kind, number) for number, each in enumerate(commands)]
+    work = Work(counters.topology.name, kind.name, counters.codec, kind.log)
+    kind.handle_all(cast(list[Received], messages), rows, work)
+    own = rows[messages[0].partition() or 0]
+    last, any_ = (not shortcut.AVAILABLE or ways.endswith("long")), (shortcut.AVAILABLE and "short" in ways)
+    assert (b"ada" in own.changed, b"ada" in own.packed) == (last, any_)
+    assert own.pack()
+    assert own.pack()  # once more changes nothing
+    assert own.size == len(own.packed[b"ada"] or b"")
+    row = own.unpack(own.packed[b"ada"] or b"")
+    assert (row.version, row.state) == (len(commands), Count(5 * len(commands)))
+    own.apply(1)
+    assert (own.count, own.get(b"ada")) == (1, row)
+
+
 @relaxed
 @given(counts, st.binary(max_size=12), st.booleans())
 @example(Count(), b"\0\0\1\0", False)  # a version below 0

@@ -18,7 +18,7 @@ from foldlog.core.errors import StateError
 from foldlog.core.partitioning import partition_of
 from foldlog.engine.batch import Received
 from foldlog.engine.deciding import Deciding
-from foldlog.engine.remembered import item_of
+from foldlog.engine.remembered import item_of, items_of
 from foldlog.engine.rows import Rows
 from foldlog.engine.snapshots import CHECKPOINT
 from foldlog.engine.store import Store
@@ -94,7 +94,7 @@ class Sides(NamedTuple):
             [output._replace(value=self._timeless(output.value)) for output in work.outputs],
             {partition: events for partition, events in work.events.items() if events},
             work.replies,
-            {number: each.changed for number, each in rows.items()},
+            {number: _overlay(each) for number, each in rows.items()},
             packed,
             {number: each.packed for number, each in rows.items() if all(packed)},
         )
@@ -103,6 +103,12 @@ class Sides(NamedTuple):
         """An output's record; a dead letter tells when it was put aside, and that is left out."""
         record = self.codec.decode(value or b"")
         return (*(getattr(record, name) for name in record.__struct_fields__ if name != "time"), type(record))
+
+
+def _overlay(rows: Rows[Any]) -> dict[bytes, Any]:
+    """What a batch has changed; remembered ids may lie in two parts or in one."""
+    changed = {key: rows.get(key) for key in {**rows.changed, **rows.packed}}
+    return {key: row and (row.version, row.known[0], items_of(row.known), row.state) for key, row in changed.items()}
 
 
 def sides(cluster: Cluster, home: Path, decider: Decider[Any, Any, Any]) -> Sides:
@@ -185,13 +191,17 @@ Log = dict[int, list[tuple[bytes, bytes | None]]]
 def assert_same(found: Sides, batches: list[list[Sent]], cold: bool = False) -> Log:
     """Both ways have the same outcome, also where each batch finds its rows in the `cold` store alone.
 
-    And so has each way where the log that has come about, which is given back, is folded again.
+    Every other batch is read ahead, so that its rows are bytes as soon as they change and none is cached. And so has
+    each way where the log that has come about, which is given back, is folded again.
     """
     rows, log = found.rows(), Log({0: [], 1: []})
     for number, batch in enumerate(batches):
         outcomes = []
         for way, kind in found.kinds.items():
             messages = [message_of(each, found, kind, 100 * number + place) for place, each in enumerate(batch)]
+            for own in rows[way].values():
+                keys = [key for message in messages if (key := message.key()) is not None]
+                own.adopt(None if number % 2 else own.read_ahead(keys, 1 << 20))
             outcomes.append(found.outcome(way, messages, rows[way]))
         assert outcomes[0] == outcomes[1]
         for partition, events in outcomes[0][1].items() if all(outcomes[0][4]) else ():

@@ -13,6 +13,7 @@ include "packing.pxi"
 include "remembering.pxi"
 include "folding.pxi"
 include "placing.pxi"
+include "keys.pxi"
 include "passes.pxi"
 
 
@@ -29,10 +30,12 @@ cdef class Commands(Remembering):
     # Of the partition whose records are at hand:
     cdef object rows
     cdef Unpacking unpacking
-    cdef dict changed, cached, fetched, waiting, written
+    cdef Packing packing
+    cdef dict changed, packed, cached, fetched, waiting, written
     cdef bint complete
     cdef list events
     cdef int64_t partition, hits
+    cdef Py_ssize_t size
     # Of the command that is at hand:
     cdef bytes id_, correlation, actor
     cdef bint answered, lasting
@@ -55,24 +58,28 @@ cdef class Commands(Remembering):
     def run(self, list messages, dict rows, work):
         """Handles commands, whose partitions' rows are `rows`."""
         cdef bint done
-        self.leave()  # an exception may have ended the batch before
-        for message in messages:
-            try:
-                done = self.one(message, rows, work)
-            except self.faults:
-                done = False
-            if not done:
-                self.handle(message, rows.get(message.partition()), work)
-        self.leave()
+        try:
+            for message in messages:
+                try:
+                    done = self.one(message, rows, work)
+                except self.faults:
+                    done = False
+                if not done:
+                    self.handle(message, rows.get(message.partition()), work)
+        finally:
+            self.leave()
 
     cdef int enter(self, object partition, dict rows, work) except -1:
         """Goes on with the records of a partition."""
         self.leave()
         self.rows = rows[partition]
-        self.changed, self.cached, self.fetched = self.rows.changed, self.rows.cached, self.rows.fetched
+        self.changed, self.packed = self.rows.changed, self.rows.packed
+        self.cached, self.fetched = self.rows.cached, self.rows.fetched
         recent = self.rows.recent
         self.waiting, self.written, self.complete = recent.waiting, recent.written, recent.complete
         self.unpacking = unpacking_of(self.rows)
+        pack = self.rows.at_once
+        self.packing = <Packing>pack if isinstance(pack, Packing) else None
         self.events = work.events.setdefault(partition, [])
         self.partition = partition
         return 0
@@ -81,9 +88,10 @@ cdef class Commands(Remembering):
         """Ends with the records of a partition, whose objects may be others when it is entered again."""
         if self.rows is not None:
             self.rows.hits += self.hits
-        self.rows = self.unpacking = self.changed = self.cached = self.fetched = self.events = None
-        self.waiting = self.written = None
-        self.partition, self.hits = -1, 0
+            self.rows.size += self.size
+        self.rows = self.unpacking = self.packing = self.events = None
+        self.changed = self.packed = self.cached = self.fetched = self.waiting = self.written = None
+        self.partition, self.hits, self.size = -1, 0, 0
         return 0
 
     cdef object read(self, bytes value):
@@ -99,7 +107,9 @@ cdef class Commands(Remembering):
                 self.hits += 1
         if found != NULL:
             return <object>found
-        found = PyDict_GetItem(self.fetched, key)
+        found = PyDict_GetItem(self.packed, key)
+        if found == NULL:
+            found = PyDict_GetItem(self.fetched, key)
         if found == NULL and self.complete:
             found = self.committed(key)
         if found == NULL:
@@ -195,12 +205,31 @@ cdef class Commands(Remembering):
             state = self.evolve(state, event)
         if self.lasting:
             known = self.remembered(version, known)
-        row = self.aggregate(version, known, state)
+        if self.packing is None:
+            row = self.aggregate(version, known, state)
+        else:  # as bytes at once, while all of it is at hand: later it has left the processor's cache
+            row = self.packing.usual(state, version, known)
+            if row is None:
+                return False
         if self.answered:
             work.replies.append((self.partition, self.reply(self.id_.decode(), "accepted", version)))
         self.events += written
-        self.changed[key] = row
+        if self.packing is None:
+            self.changed[key] = row
+        else:
+            self.take_row(key, row)
         return True
+
+    cdef int take_row(self, bytes key, bytes row) except -1:
+        """Takes a changed row as bytes, over what it was before in this batch."""
+        cdef PyObject* before = PyDict_GetItem(self.packed, key)
+        if before != NULL and <object>before is not None:
+            self.size -= PyBytes_GET_SIZE(<bytes>before)
+        self.size += PyBytes_GET_SIZE(row)
+        self.packed[key] = row
+        if self.changed:
+            self.changed.pop(key, None)
+        return 0
 
     cdef tuple record(self, event, bytes key, int64_t version, int64_t milliseconds):
         """An event's key and value."""
@@ -226,31 +255,3 @@ cdef class Commands(Remembering):
         if out.size + PyBytes_GET_SIZE(place) > self.largest:
             raise Uncommon
         return place, out.taken()
-
-
-cdef bytes versioned(bytes key, int64_t version):
-    """`key@version`."""
-    cdef char digits[20]
-    cdef Py_ssize_t first = 20, size = PyBytes_GET_SIZE(key)
-    cdef bytes place
-    while True:
-        first -= 1
-        digits[first] = <char>(48 + version % 10)
-        version //= 10
-        if version == 0:
-            break
-    place = PyBytes_FromStringAndSize(NULL, size + 21 - first)
-    memcpy(PyBytes_AS_STRING(place), PyBytes_AS_STRING(key), size)
-    PyBytes_AS_STRING(place)[size] = 64
-    memcpy(PyBytes_AS_STRING(place) + size + 1, digits + first, 20 - first)
-    return place
-
-
-cdef bint same(text, bytes data) except -1:
-    """Whether a string is these bytes."""
-    cdef Py_ssize_t size
-    cdef const char* own
-    if not PyUnicode_CheckExact(text):
-        raise Uncommon
-    own = PyUnicode_AsUTF8AndSize(text, &size)
-    return size == PyBytes_GET_SIZE(data) and memcmp(own, PyBytes_AS_STRING(data), size) == 0

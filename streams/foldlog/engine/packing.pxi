@@ -35,16 +35,19 @@ cdef class Packing:
         return self.packed(aggregate)
 
     cdef object packed(self, aggregate):
+        packed = self.usual(aggregate.state, aggregate.version, aggregate.known)
+        return self.pack(aggregate) if packed is None else packed
+
+    cdef bytes usual(self, state, int64_t version, tuple known):
+        """What an aggregate of these is as bytes; None where the short way does not know how."""
         cdef Bytes out = self.out
-        cdef tuple known
         cdef bytes kept, added, packed
         cdef Py_ssize_t start, size, more
         cdef char* at
         try:
             out.size = 0
-            self.writing.write(aggregate.state, out)
-            out.add_long(aggregate.version)
-            known = aggregate.known
+            self.writing.write(state, out)
+            out.add_long(version)
             kept, start, added = known[1], known[2], known[3]
             size, more = PyBytes_GET_SIZE(kept) - 1 - start, PyBytes_GET_SIZE(added)
             if size + more:
@@ -60,7 +63,7 @@ cdef class Packing:
                 return packed
         except Exception:
             pass
-        return self.pack(aggregate)
+        return None
 
 
 cdef class Unpacking:

@@ -117,12 +117,12 @@ class Partitions:
 
     def outputs(self) -> Iterable[Run]:
         """The records that the changed rows become."""
-        return self.kind.outputs({number: rows.packed for number, rows in self.rows.items() if rows.changed})
+        return self.kind.outputs({number: rows.packed for number, rows in self.rows.items() if rows.packed})
 
     def apply(self, positions: Mapping[Place, int]) -> None:
         """Takes the changes as committed; `positions` are the ends of the logs."""
         for number, rows in self.rows.items():
-            if rows.changed:
+            if rows.packed:
                 rows.apply(positions[self.kind.log, number])
         self.count()
 

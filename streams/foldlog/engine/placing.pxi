@@ -21,18 +21,3 @@ def partition_of(bytes key, int64_t partitions):
         h = (h ^ k) * m
     h = (h ^ h >> 13) * m
     return ((h ^ h >> 15) & 0x7FFFFFFF) % partitions
-
-
-def keys_of(messages):
-    """What `shortcut` says."""
-    cdef dict found = {}
-    cdef list keys = None
-    before = None
-    for message in messages:
-        key = message.key()
-        if key is not None:
-            partition = message.partition()
-            if keys is None or partition != before:
-                keys, before = found.setdefault(partition, []), partition
-            keys.append(key)
-    return found

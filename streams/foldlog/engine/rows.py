@@ -61,7 +61,7 @@ class Rows(Generic[T]):
 
     def fetch(self, keys: Iterable[bytes]) -> None:
         """Reads rows that this batch will ask for: together they cost half of what they cost one by one."""
-        if not self.changed:  # else `apply` must know of each that it was there
+        if not self._began:  # else `apply` must know of each that it was there
             self.fetched = {} if self._ahead is None else self._ahead.current(self.recent)
             self.cache.shrink()
         found, missing = self.recent.find(set(keys).difference(self.cached, self.fetched))
@@ -97,7 +97,7 @@ class Rows(Generic[T]):
 
     def take_ahead(self) -> bool:
         """Takes the rows that were read ahead; False where a batch has yet to read what it will ask for."""
-        if self._ahead is None or not self._ahead.whole or self.changed:
+        if self._ahead is None or not self._ahead.whole or self._began:
             return False
         self.fetched = self._ahead.current(self.recent)
         return True
@@ -112,6 +112,9 @@ class Rows(Generic[T]):
         row = self.changed.get(key, _ABSENT)
         if row is not _ABSENT:
             return cast("T | None", row)
+        if key in self.packed:
+            packed = self.packed[key]
+            return None if packed is None else self._decoded(packed)
         cached = self.cached.get(key)
         if cached is not None:
             self.hits += 1
@@ -142,6 +145,16 @@ class Rows(Generic[T]):
                 raise StateError(f"a row was written by another release: {error}") from error
             raise StoreError(f"{self.store.path}: a row cannot be read: {error}") from error
 
+    @property
+    def at_once(self) -> Callable[[T], bytes] | None:
+        """How a row becomes bytes as soon as it changes, for `packed`; None where decoded ones are cached."""
+        return None if self.cache.on else self._pack
+
+    @property
+    def _began(self) -> bool:
+        """Whether this batch has changed a row."""
+        return bool(self.changed or self.packed)
+
     def set(self, key: bytes, row: T | None) -> None:
         """Changes a row in the overlay; None deletes it."""
         self.changed[key] = row
@@ -149,9 +162,13 @@ class Rows(Generic[T]):
     def pack(self) -> bool:
         """Makes the changed rows bytes; False where one does not fit its schema or a record."""
         try:
-            self.packed, self.size = pack_all(self.changed, self._pack)
+            packed, size = pack_all(self.changed, self._pack)
         except EncodeError:
             return False
+        if self.packed:
+            size += self.size - weight({key: self.packed.get(key) for key in packed})
+            packed = self.packed | packed
+        self.packed, self.size = packed, size
         return True
 
     def fault(self, row: T | None) -> EncodeError | None:
@@ -202,11 +219,11 @@ class Rows(Generic[T]):
 
     def _growth(self, deletes: bool) -> int:
         """How many rows more there are with the overlay."""
-        new = count_new(self.changed, self.cached, self.fetched)
+        new = count_new(self.packed, self.cached, self.fetched)
         if not deletes:
             return new
-        left = sum(row is not None for row in self.changed.values())
-        return left - (len(self.changed) - new)
+        left = sum(row is not None for row in self.packed.values())
+        return left - (len(self.packed) - new)
 
     def drop(self) -> None:
         """Forgets the overlay: its transaction was aborted."""
