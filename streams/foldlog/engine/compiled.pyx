@@ -16,6 +16,8 @@ include "placing.pxi"
 include "keys.pxi"
 include "passes.pxi"
 
+cdef Py_ssize_t MOST_AT_ONCE = 4096  # bytes of a row that is read and written anew by each command of a batch
+
 
 cdef class Commands(Remembering):
     """The commands of one decider: `handle` is the long way, `faults` is what it may be taken for."""
@@ -38,7 +40,7 @@ cdef class Commands(Remembering):
     cdef Py_ssize_t size
     # Of the command that is at hand:
     cdef bytes id_, correlation, actor
-    cdef bint answered, lasting
+    cdef bint answered, lasting, at_once
     cdef Bytes out
 
     def __init__(self, *, readings, writings, accepts, headers, faults, decode, named, decide, evolve, handle,
@@ -79,7 +81,8 @@ cdef class Commands(Remembering):
         self.waiting, self.written, self.complete = recent.waiting, recent.written, recent.complete
         self.unpacking = unpacking_of(self.rows)
         pack = self.rows.at_once
-        self.packing = <Packing>pack if isinstance(pack, Packing) else None
+        # Not where a state is read by functions: each command of a batch would pay for the whole of it, both ways.
+        self.packing = <Packing>pack if isinstance(pack, Packing) and self.unpacking is not None else None
         self.events = work.events.setdefault(partition, [])
         self.partition = partition
         return 0
@@ -105,6 +108,7 @@ cdef class Commands(Remembering):
             found = PyDict_GetItem(self.cached, key)
             if found != NULL:
                 self.hits += 1
+        self.at_once = found == NULL and self.packing is not None
         if found != NULL:
             return <object>found
         found = PyDict_GetItem(self.packed, key)
@@ -118,6 +122,7 @@ cdef class Commands(Remembering):
             aggregate = None
         else:
             # It is decoded when it is wanted, and not cached before it has changed: each pass over so many costs.
+            self.at_once = self.at_once and PyBytes_GET_SIZE(<bytes>found) <= MOST_AT_ONCE
             aggregate = unpacked(self.unpacking, <bytes>found)
             if aggregate is None:
                 return self.rows.get(key)
@@ -205,19 +210,19 @@ cdef class Commands(Remembering):
             state = self.evolve(state, event)
         if self.lasting:
             known = self.remembered(version, known)
-        if self.packing is None:
-            row = self.aggregate(version, known, state)
-        else:  # as bytes at once, while all of it is at hand: later it has left the processor's cache
+        if self.at_once:  # while all of it is at hand: later it has left the processor's cache
             row = self.packing.usual(state, version, known)
             if row is None:
                 return False
+        else:
+            row = self.aggregate(version, known, state)
         if self.answered:
             work.replies.append((self.partition, self.reply(self.id_.decode(), "accepted", version)))
         self.events += written
-        if self.packing is None:
-            self.changed[key] = row
-        else:
+        if self.at_once:
             self.take_row(key, row)
+        else:
+            self.changed[key] = row
         return True
 
     cdef int take_row(self, bytes key, bytes row) except -1:
@@ -227,8 +232,6 @@ cdef class Commands(Remembering):
             self.size -= PyBytes_GET_SIZE(<bytes>before)
         self.size += PyBytes_GET_SIZE(row)
         self.packed[key] = row
-        if self.changed:
-            self.changed.pop(key, None)
         return 0
 
     cdef tuple record(self, event, bytes key, int64_t version, int64_t milliseconds):
