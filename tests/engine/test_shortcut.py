@@ -118,6 +118,17 @@ def test_a_row_is_bytes_as_soon_as_it_changes_where_none_is_cached(counters: Sid
     assert (own.count, own.get(b"ada")) == (1, row)
 
 
+def test_a_row_that_functions_read_stays_decoded(accounts: Sides) -> None:
+    kind, rows = accounts.kinds["short"], accounts.rows()["short"]
+    for own in rows.values():
+        own.adopt(own.read_ahead([b"ada"], 1 << 20))
+    message = message_of(Sent(Open("ada", "o"), [], 9, "", 0), accounts, kind, 0)
+    work = Work(accounts.topology.name, kind.name, accounts.codec, kind.log)
+    kind.handle_all(cast(list[Received], [message]), rows, work)
+    own = rows[message.partition() or 0]
+    assert ([*own.changed], own.packed) == ([b"ada"], {})
+
+
 class Write(Record):
     page: str
     text: str
