@@ -20,6 +20,7 @@ from typing import Any, cast
 from confluent_kafka import Message
 
 from foldlog.bench import workload
+from foldlog.bench.workload import PARTITIONS
 from foldlog.contracts.codec import Codec
 from foldlog.contracts.registry import Registry
 from foldlog.contracts.subjects import push
@@ -34,7 +35,6 @@ from tests.conftest import ephemeral
 
 HOME = Path("build/bench-commands")
 RESULT = Path("build/bench-commands.json")
-PARTITIONS = 4
 BATCH = 10_000
 BATCHES = 40
 SENT = 1_700_000_000_000  # ms
@@ -134,7 +134,7 @@ def main() -> int:
     arguments.add_argument("--cache-mb", type=int, default=128, metavar="N")
     wanted = arguments.parse_args()
     declared = workload.topology("bench_commands", view=False)
-    gc.set_threshold(100_000)
+    gc.set_threshold(300_000)  # as a worker does
     with ephemeral(HOME.absolute()) as cluster, closing(Registry(cluster.registry)) as registry:
         push(declared, registry)
         codec = Codec(declared, registry)

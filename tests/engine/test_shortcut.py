@@ -96,17 +96,22 @@ def test_what_goes_the_usual_way_goes_the_short_one(counters: Sides, monkeypatch
     assert long_way == ([3, 4] if shortcut.AVAILABLE else [0, 1, 2, 3, 4])
 
 
-@pytest.mark.parametrize("ways", ["short", "short short", "short long", "short long short", "long short"])
-def test_a_row_is_bytes_as_soon_as_it_changes_where_none_is_cached(counters: Sides, ways: str) -> None:
-    kind, rows = counters.kinds["short"], counters.rows()["short"]
+def read_ahead(found: Sides, commands: list[Sent]) -> Rows[Any]:
+    """The rows after a batch for "ada" alone that was read ahead, the short way where that can be."""
+    kind, rows = found.kinds["short"], found.rows()["short"]
     for own in rows.values():
         own.adopt(own.read_ahead([b"ada"], 1 << 20))
+    messages = [message_of(each, found, kind, number) for number, each in enumerate(commands)]
+    work = Work(found.topology.name, kind.name, found.codec, kind.log)
+    kind.handle_all(cast(list[Received], messages), rows, work)
+    return rows[partition_of(b"ada", len(rows))]
+
+
+@pytest.mark.parametrize("ways", ["short", "short short", "short long", "short long short", "long short"])
+def test_a_row_is_bytes_as_soon_as_it_changes_where_none_is_cached(counters: Sides, ways: str) -> None:
     actors = {"short": b"a", "long": "é".encode()}  # the short way leaves what is not ASCII to the long one
     commands = [Sent(Add("ada", 5), [("actor", actors[way])], 9, "", 0) for way in ways.split()]
-    messages = [message_of(each, counters, kind, number) for number, each in enumerate(commands)]
-    work = Work(counters.topology.name, kind.name, counters.codec, kind.log)
-    kind.handle_all(cast(list[Received], messages), rows, work)
-    own = rows[messages[0].partition() or 0]
+    own = read_ahead(counters, commands)
     changed, packed = (not shortcut.AVAILABLE or "long" in ways), (shortcut.AVAILABLE and ways.startswith("short"))
     assert (b"ada" in own.changed, b"ada" in own.packed) == (changed, packed)
     assert own.pack()
@@ -119,13 +124,7 @@ def test_a_row_is_bytes_as_soon_as_it_changes_where_none_is_cached(counters: Sid
 
 
 def test_a_row_that_functions_read_stays_decoded(accounts: Sides) -> None:
-    kind, rows = accounts.kinds["short"], accounts.rows()["short"]
-    for own in rows.values():
-        own.adopt(own.read_ahead([b"ada"], 1 << 20))
-    message = message_of(Sent(Open("ada", "o"), [], 9, "", 0), accounts, kind, 0)
-    work = Work(accounts.topology.name, kind.name, accounts.codec, kind.log)
-    kind.handle_all(cast(list[Received], [message]), rows, work)
-    own = rows[message.partition() or 0]
+    own = read_ahead(accounts, [Sent(Open("ada", "o"), [], 9, "", 0)])
     assert ([*own.changed], own.packed) == ([b"ada"], {})
 
 
@@ -157,14 +156,7 @@ page = Decider("page", Page(), key=lambda command: command.page, decide=write, e
 def test_a_large_row_stays_decoded_while_its_batch_goes_on(cluster: Cluster, tmp_path: Path) -> None:
     """It would be read and written anew for each of the commands."""
     found = sides(cluster, tmp_path, page)
-    kind, rows = found.kinds["short"], found.rows()["short"]
-    for own in rows.values():
-        own.adopt(own.read_ahead([b"ada"], 1 << 20))
-    sent = [Sent(Write("ada", "x" * 3000), [], 9, "", 0)] * 4
-    messages = [message_of(each, found, kind, number) for number, each in enumerate(sent)]
-    own = rows[messages[0].partition() or 0]
-    work = Work(found.topology.name, kind.name, found.codec, kind.log)
-    kind.handle_all(cast(list[Received], messages), rows, work)
+    own = read_ahead(found, [Sent(Write("ada", "x" * 3000), [], 9, "", 0)] * 4)
     before = own.packed.get(b"ada") or b""
     assert (len(before) // 3000, b"ada" in own.changed) == (2 if shortcut.AVAILABLE else 0, True)
     assert own.pack()
