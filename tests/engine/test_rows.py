@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from foldlog.engine import ahead
-from foldlog.engine import rows as module
+from foldlog.engine import committed as module
 from foldlog.engine.ahead import Ahead
 from foldlog.engine.assembly import _cached
 from foldlog.engine.rows import Rows

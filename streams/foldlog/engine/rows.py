@@ -1,33 +1,26 @@
-"""Decoded rows of one partition: what this batch changed, over what is cached, over what was committed lately, over the
-store. A store says itself how far it is.
-"""
+"""Decoded rows of one partition: what this batch changed, over what is cached, over what is committed."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar, cast
 
 from foldlog.core.errors import DecodeError, EncodeError, StateError, StoreError
 from foldlog.engine.ahead import Ahead, Readings
 from foldlog.engine.cache import Cache
+from foldlog.engine.committed import Committed
 from foldlog.engine.passes import count_new, find_all, pack_all, weight
-from foldlog.engine.recent import Recent
 from foldlog.engine.store import Store
 
 T = TypeVar("T")
 
-_MOST_UNLOADED = 50_000  # rows, while they are loaded
-_HEAVIEST = 16 << 20  # bytes of them
-_LEAST_LOADED = 5_000  # rows: a table of fewer costs more than it saves
-_MOST_MET = 2_000_000  # keys kept to count a store that is loaded; beyond, it is asked for each
 _AGAIN = 0.75  # of the rows that were asked for
 _ABSENT = object()
 
 
-class Rows(Generic[T]):
+class Rows(Committed, Generic[T]):
     """Rows by key; changes stay in an overlay until the batch's transaction is committed.
 
     `memory` is the room for cached rows in bytes; `hits` and `misses` count rows that were found in memory and those
-    that were read from the store, until they are taken. With `marks` the store marks what changes, until it is
-    `settled`; not while it is not `marking`.
+    that were read from the store, until they are taken. With `marks` the store marks what changes.
     """
 
     def __init__(
@@ -39,8 +32,7 @@ class Rows(Generic[T]):
         *,
         marks: bool = False,
     ) -> None:
-        self.store = store
-        self.position, self.count = store.position, store.count
+        super().__init__(store, marks=marks)
         self.changed: dict[bytes, T | None] = {}
         self.packed: dict[bytes, bytes | None] = {}
         self.size = 0  # bytes of them
@@ -48,12 +40,7 @@ class Rows(Generic[T]):
         self.cache: Cache[T] = Cache(memory)
         self.cached = self.cache.rows
         self.hits = self.misses = 0
-        self.settled: set[bytes] = set()
-        self.marking = self._marks = marks
-        self._met: set[bytes] | None = None if store.count else set()
         self._pack = pack
-        self.recent = Recent()
-        self.recent.complete = not store.count
         self.fetched: dict[bytes, bytes | None] = {}
         self._readings = Readings()
         self._ahead: Ahead | None = None
@@ -64,12 +51,13 @@ class Rows(Generic[T]):
         if not self._began:  # else `apply` must know of each that it was there
             self.fetched = {} if self._ahead is None else self._ahead.current(self.recent)
             self.cache.shrink()
-        found, missing = self.recent.find(set(keys).difference(self.cached, self.fetched))
-        read = [None] * len(missing) if self.recent.complete else self.store.get_all(missing)
+        self._fetch(set(keys).difference(self.cached, self.fetched))
+
+    def _fetch(self, keys: Iterable[bytes]) -> None:
+        found, hits, misses = self.committed(keys)
         self.fetched |= found
-        self.fetched.update(zip(missing, read, strict=True))
-        self.hits += len(found)
-        self.misses += len(read) - read.count(None)
+        self.hits += hits
+        self.misses += misses
 
     def read_ahead(self, keys: Iterable[bytes], room: int) -> Ahead:
         """Reads rows that the next batch will ask for, as another thread than that which uses all else here.
@@ -120,7 +108,7 @@ class Rows(Generic[T]):
             self.hits += 1
             return cached
         if key not in self.fetched:
-            self.fetched[key] = self._committed(key)  # so that `apply` knows whether it was there
+            self._fetch([key])  # so that `apply` knows whether it was there
         packed = self.fetched[key]
         if packed is None:
             return None
@@ -185,13 +173,11 @@ class Rows(Generic[T]):
 
         A row is looked at before it is set: if it existed, it is cached or was fetched.
         """
-        self._met = None
         deletes = None in self.packed.values()
-        self.count += self._growth(deletes)
+        growth = self._growth(deletes)
         self.cache.take(self.changed, deletes=deletes)
-        self.recent.take(self.packed, self.size)
+        self.take(self.packed, self.size, position, growth)
         self._readings.tell(self.packed)  # after: a reading that begins in between finds them
-        self.position = position
         if self.packed:
             self.cache.weigh(self.size, len(self.packed))
         self.cache.shrink()
@@ -211,11 +197,7 @@ class Rows(Generic[T]):
 
     def write(self) -> None:
         """Writes what is committed: one write with the log position."""
-        waiting = self.recent.waiting
-        if self.position != self.store.position or waiting:
-            self.store.apply(waiting, self.position, self.count, marked=self.marking, settled=self.settled)
-            self.settled = set()
-        self.recent.turn(self.cache.memory)
+        self.flush(self.cache.memory)
 
     def _growth(self, deletes: bool) -> int:
         """How many rows more there are with the overlay."""
@@ -233,15 +215,10 @@ class Rows(Generic[T]):
 
     def forget(self) -> None:
         """Forgets all that the store does not have: it is at its own position again."""
+        super().forget()
         self.drop()
         self.cached.clear()
         self._ahead = None
-        self.recent.clear()
-        self.settled = set()
-        self.marking = self._marks
-        self.position, self.count = self.store.position, self.store.count
-        self.recent.complete = not self.count
-        self._met = None if self.count else set()
 
     def fill(self, most: int) -> None:
         """Reads all rows of the store, while nothing waits, where they are at most so many and have room in memory."""
@@ -253,44 +230,5 @@ class Rows(Generic[T]):
         found, missing = find_all(keys, self.packed, {})
         recent, missing = self.recent.find(missing)
         cached = {key: self._pack(self.cached[key]) for key in missing if key in self.cached}
-        missing = [key for key in missing if key not in cached]
-        return found | recent | cached | dict(zip(missing, self.store.get_all(missing), strict=True))
-
-    def load(self, packed: Mapping[bytes, bytes | None], position: int) -> None:
-        """Takes rows as they are, up to a position of the log; they are not marked, and written where that is due."""
-        known = self._met
-        if known is None:
-            before = self.packed_of(packed)
-            self.count += sum((row is not None) - (before[key] is not None) for key, row in packed.items())
-        else:
-            known.update(packed)
-            known.difference_update([key for key, row in packed.items() if row is None])
-            self.count = len(known)
-            if len(known) > _MOST_MET:
-                self._met = None
-        self.recent.take(packed, weight(packed))
-        self.position = position
-        if len(self.recent.waiting) >= _MOST_UNLOADED or self.recent.weight >= _HEAVIEST:
-            self._load()
-
-    def loaded(self, position: int) -> None:
-        """Ends loading: the rows are those at a position of the log, and none has changed since."""
-        self._met = None
-        self.store.since = self.position = position
-        self._load()
-
-    def _load(self) -> None:
-        waiting = self.recent.waiting
-        write = self.store.load if len(waiting) >= _LEAST_LOADED else self.store.apply
-        write(waiting, self.position, self.count)
-        self.recent.clear()
-
-    def _committed(self, key: bytes) -> bytes | None:
-        found, missing = self.recent.find([key])
-        if missing and self.recent.complete:
-            return None
-        packed = self.store.get(key) if missing else found[key]
-        if packed is not None:
-            self.hits += not missing
-            self.misses += len(missing)
-        return packed
+        stored, _, _ = self.committed([key for key in missing if key not in cached])
+        return found | recent | cached | stored
