@@ -19,9 +19,9 @@ Names = Annotated[list[str] | None, typer.Option(metavar="FAULT", help=f"One of 
 
 
 def main(  # noqa: PLR0917 — each is an option
-    seconds: Annotated[float, typer.Option(help="How long faults go on.")] = 180.0,
+    seconds: Annotated[float, typer.Option(min=1.0, help="How long faults go on.")] = 180.0,
     seed: Annotated[int, typer.Option(help="The schedule's seed; the first of several with --runs.")] = 7,
-    runs: Annotated[int, typer.Option(help="Seeds in a row, on one cluster.")] = 1,
+    runs: Annotated[int, typer.Option(min=1, help="Seeds in a row, on one cluster.")] = 1,
     without: Names = None,
     only: Names = None,
     json: Annotated[Path | None, typer.Option(help="Write the outcomes there, too.")] = None,

@@ -54,6 +54,8 @@ def found_with(made: Ground, directory: Path, scenario: str, rule: str) -> dict[
 def main(rule: Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated.")] = None) -> None:
     """Exit code 0 where every rule holds when it is kept and is caught when it is not."""
     console, chosen = Console(), tuple(rule or SCENARIOS)
+    if unknown := sorted(set(chosen) - set(SCENARIOS)):
+        raise typer.BadParameter(f"no rule {unknown[0]}; there are {', '.join(SCENARIOS)}")
     table = Table("rule", "scenario", "kept", "switched off", box=None)
     logs, good = Path(tempfile.mkdtemp(prefix="foldlog-rules-")), True
     try:

@@ -73,8 +73,8 @@ def _nobody(made: Ground, name: str) -> Any:
 
 
 def main(
-    runs: Annotated[int, typer.Option(help="Runs with the engine as it is.")] = 20,
-    broken: Annotated[int, typer.Option(help="Runs with the rule switched off, afterwards.")] = 5,
+    runs: Annotated[int, typer.Option(min=1, help="Runs with the engine as it is.")] = 20,
+    broken: Annotated[int, typer.Option(min=1, help="Runs with the rule switched off, afterwards.")] = 5,
 ) -> None:
     """Exit code 0 where nothing aborted was read in any of the runs, and where it was read without the rule."""
     console = Console()
