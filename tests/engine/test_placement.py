@@ -1,5 +1,6 @@
 """Who owns which partition, and what a standby must keep warm: laws, and what the client's own assignor does."""
 
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from foldlog.engine import clients
 from foldlog.engine.placement import owned, shadowed
 from foldlog.settings import Settings
 from tests.engine.running import eventually
+
+_LONGEST_CLOSE = 25.0  # s, as a worker gives it
 
 groups = st.sets(st.text(max_size=3), min_size=1, max_size=6)
 counts = st.integers(1, 20)
@@ -62,8 +65,12 @@ def joined(cluster: Cluster, topic: str, names: list[str]) -> Iterator[dict[str,
             member.subscribe([topic])
         yield members
     finally:
-        for member in members.values():
-            member.close()
+        # Side by side, and not for ever: a client that is told of partitions while it closes may wait for itself.
+        closing = [threading.Thread(target=member.close, daemon=True) for member in members.values()]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join(_LONGEST_CLOSE)
 
 
 @pytest.mark.parametrize("count", [7, 3])
