@@ -23,7 +23,6 @@ class Committed:
 
     def __init__(self, store: Store, *, marks: bool = False) -> None:
         self.store = store
-        self.settled: set[bytes] = set()
         self._marks = marks
         self.recent = Recent()
         self._begin()
@@ -31,7 +30,7 @@ class Committed:
     def _begin(self) -> None:
         """Knows what the store has, and nothing else."""
         self.position, self.count = self.store.position, self.store.count
-        self.settled = set()
+        self.settled: set[bytes] = set()
         self.marking = self._marks
         self.recent.complete = not self.count
         self._met: set[bytes] | None = None if self.count else set()
