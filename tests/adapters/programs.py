@@ -206,10 +206,17 @@ class RabbitMQ(Program):
         }
 
     def _end_mapper(self) -> None:
+        """Ends it; for as long as it has not noticed that the node is gone it refuses to."""
         mapper = found("epmd", "usr/lib/erlang/erts-*/bin")
-        if mapper:
-            command = [str(mapper), "-port", self._mapper, "-kill"]
-            subprocess.run(command, capture_output=True, check=False, env=self._environment())
+        if mapper is None:
+            return
+        command = [str(mapper), "-port", self._mapper, "-kill"]
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            done = subprocess.run(command, capture_output=True, check=False, env=self._environment())
+            if b"living nodes" not in done.stdout + done.stderr:
+                return
+            time.sleep(0.1)
 
 
 Make = Callable[[Path, str], Program]
