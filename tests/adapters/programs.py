@@ -211,11 +211,10 @@ class RabbitMQ(Program):
         if mapper is None:
             return
         command = [str(mapper), "-port", self._mapper, "-kill"]
-        until = time.monotonic() + 10
-        while time.monotonic() < until:
-            done = subprocess.run(command, capture_output=True, check=False, env=self._environment())
-            if b"living nodes" not in done.stdout + done.stderr:
-                return
+        deadline = time.monotonic() + PATIENCE
+        environment = self._environment()
+        while b"living nodes" in subprocess.run(command, capture_output=True, check=False, env=environment).stdout:
+            assert time.monotonic() < deadline, f"{mapper} does not end:\n{self._said()}"
             time.sleep(0.1)
 
 
