@@ -70,6 +70,5 @@ def start(own_bank: Bank, tmp_path: Path) -> Iterator[Start]:
 @pytest.fixture(scope="module")
 def counters(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
     """A decider both ways, over stores of its own."""
-    found = sides(cluster, tmp_path_factory.mktemp("counters"), counter)
-    yield found
-    found.codec._registry.close()
+    with sides(cluster, tmp_path_factory.mktemp("counters"), counter) as found:
+        yield found

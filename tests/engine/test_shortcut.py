@@ -52,9 +52,8 @@ orders = st.one_of(
 
 @pytest.fixture(scope="module")
 def accounts(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
-    found = sides(cluster, tmp_path_factory.mktemp("accounts"), account)
-    yield found
-    found.codec._registry.close()
+    with sides(cluster, tmp_path_factory.mktemp("accounts"), account) as found:
+        yield found
 
 
 @relaxed
@@ -155,14 +154,13 @@ page = Decider("page", Page(), key=lambda command: command.page, decide=write, e
 
 def test_a_large_row_stays_decoded_while_its_batch_goes_on(cluster: Cluster, tmp_path: Path) -> None:
     """It would be read and written anew for each of the commands."""
-    found = sides(cluster, tmp_path, page)
-    own = read_ahead(found, [Sent(Write("ada", "x" * 3000), [], 9, "", 0)] * 4)
+    with sides(cluster, tmp_path, page) as found:
+        own = read_ahead(found, [Sent(Write("ada", "x" * 3000), [], 9, "", 0)] * 4)
     before = own.packed.get(b"ada") or b""
     assert (len(before) // 3000, b"ada" in own.changed) == (2 if shortcut.AVAILABLE else 0, True)
     assert own.pack()
     assert own.size == len(own.packed[b"ada"] or b"")
     assert own.unpack(own.packed[b"ada"] or b"").state == Page("x" * 12_000)
-    found.codec._registry.close()
 
 
 @relaxed

@@ -1,7 +1,8 @@
 """A decider both ways, the compiled short one and the long one: whatever comes in, what they make of it is the same."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -111,15 +112,16 @@ def _overlay(rows: Rows[Any]) -> dict[bytes, Any]:
     return {key: row and (row.version, row.known[0], items_of(row.known), row.state) for key, row in changed.items()}
 
 
-def sides(cluster: Cluster, home: Path, decider: Decider[Any, Any, Any]) -> Sides:
+@contextmanager
+def sides(cluster: Cluster, home: Path, decider: Decider[Any, Any, Any]) -> Iterator[Sides]:
     topology = Topology(f"short_{uuid.uuid4().hex[:10]}", deciders=(decider,), partitions=2)
-    registry = Registry(cluster.registry)
-    push(topology, registry)
-    codec = Codec(topology, registry)
-    codec.prepare()
-    kinds = {way: Deciding(topology, decider, codec, compiled=compiled) for way, compiled in WAYS.items()}
-    stores = {way: {number: Store(home / way / str(number), "log") for number in range(2)} for way in WAYS}
-    return Sides(codec, kinds, stores, topology)
+    with closing(Registry(cluster.registry)) as registry:
+        push(topology, registry)
+        codec = Codec(topology, registry)
+        codec.prepare()
+        kinds = {way: Deciding(topology, decider, codec, compiled=compiled) for way, compiled in WAYS.items()}
+        stores = {way: {number: Store(home / way / str(number), "log") for number in range(2)} for way in WAYS}
+        yield Sides(codec, kinds, stores, topology)
 
 
 WRONG = ("key", "no key", "no value", "cut", "long", "garbage", "no utf-8", "schema", "elsewhere")
