@@ -3,7 +3,7 @@
 A store says itself how far it is; rows that are loaded are added to it many at a time.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from foldlog.engine.passes import Packed, weight
 from foldlog.engine.recent import Recent
@@ -40,13 +40,10 @@ class Committed:
         self.recent.clear()
         self._begin()
 
-    def committed(self, keys: Iterable[bytes]) -> tuple[Packed, int, int]:
-        """These rows, how many of them were in memory, and how many were read; read together they cost half."""
-        found, missing = self.recent.find(keys)
-        hits = len(found)
-        read = [None] * len(missing) if self.recent.complete else self.store.get_all(missing)
-        found.update(zip(missing, read, strict=True))
-        return found, hits, len(read) - read.count(None)
+    def stored(self, keys: list[bytes]) -> Packed:
+        """The rows that are not in memory, read together, which costs half; the store is not asked where all are."""
+        read = [None] * len(keys) if self.recent.complete else self.store.get_all(keys)
+        return dict(zip(keys, read, strict=True))
 
     def take(self, packed: Mapping[bytes, bytes | None], size: int, position: int, growth: int) -> None:
         """Takes rows of so many bytes as committed, up to a position of the log; there are so many more with them."""
@@ -81,7 +78,8 @@ class Committed:
         """How many rows there are with these."""
         known = self._met
         if known is None:
-            before, _, _ = self.committed(packed)
+            recent, missing = self.recent.find(packed)
+            before = recent | self.stored(missing)
             return self.count + sum((row is not None) - (before[key] is not None) for key, row in packed.items())
         known.update(packed)
         known.difference_update([key for key, row in packed.items() if row is None])

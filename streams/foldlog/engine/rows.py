@@ -54,10 +54,12 @@ class Rows(Committed, Generic[T]):
         self._fetch(set(keys).difference(self.cached, self.fetched))
 
     def _fetch(self, keys: Iterable[bytes]) -> None:
-        found, hits, misses = self.committed(keys)
+        found, missing = self.recent.find(keys)
+        read = self.stored(missing)
         self.fetched |= found
-        self.hits += hits
-        self.misses += misses
+        self.fetched |= read
+        self.hits += len(found)
+        self.misses += len(read) - [*read.values()].count(None)
 
     def read_ahead(self, keys: Iterable[bytes], room: int) -> Ahead:
         """Reads rows that the next batch will ask for, as another thread than that which uses all else here.
@@ -230,5 +232,4 @@ class Rows(Committed, Generic[T]):
         found, missing = find_all(keys, self.packed, {})
         recent, missing = self.recent.find(missing)
         cached = {key: self._pack(self.cached[key]) for key in missing if key in self.cached}
-        stored, _, _ = self.committed([key for key in missing if key not in cached])
-        return found | recent | cached | stored
+        return found | recent | cached | self.stored([key for key in missing if key not in cached])
